@@ -1,0 +1,40 @@
+// Builds everything that the clone runs: ABI header, core.wasm, the executor with this machine's cc, and the bundled host.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+const root = join(import.meta.dirname, '..');
+const run = (command: string, ...args: string[]) => execFileSync(command, args, { cwd: root, stdio: 'inherit' });
+const node = (...args: string[]) => run(process.execPath, ...args);
+
+node('node_modules/assemblyscript/bin/asc.js', '--config', 'core-asm/asconfig.json', '--target', 'release');
+if (existsSync(join(root, 'scripts/gen-abi-header.ts'))) node('--import', 'tsx', 'scripts/gen-abi-header.ts');
+if (process.platform === 'linux' && existsSync(join(root, 'host/linux/executor/main.c')))
+  node('--import', 'tsx', 'scripts/build-executor.ts');
+
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: { 'cli/main': 'host/cli/main.ts', index: 'host/index.ts' },
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  packages: 'external',
+  chunkNames: 'chunks/[name]-[hash]',
+  plugins: [
+    {
+      name: 'one-asset-folder',
+      setup(context) {
+        // Assets sit at dist/ root, whatever chunk asks for them.
+        context.onEnd(() => copyFileSync(join(root, 'host/core/core.wasm'), join(root, 'dist/core.wasm')));
+      },
+    },
+  ],
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+});

@@ -1,0 +1,28 @@
+// Two projects: "unit" needs no privileges and takes seconds; "linux" drives this kernel and needs root.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          root: 'test',
+          include: ['architecture.test.ts', 'core/**/*.test.ts', 'plans/**/*.test.ts', 'host/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'linux',
+          root: 'test',
+          include: ['linux/**/*.test.ts', 'api/**/*.test.ts', 'e2e/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          pool: 'forks',
+          poolOptions: { forks: { singleFork: true } },
+        },
+      },
+    ],
+  },
+});
