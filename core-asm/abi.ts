@@ -1,6 +1,238 @@
 // Every number shared by the core, the host and the C executor. Portable TypeScript and AssemblyScript; imports nothing.
 
+// --- Program: header, ops, data ---------------------------------------------------------------------------------
 /** Version of the program format; core, host and executor refuse any other. */
 export const PLAN_VERSION = 1;
 /** First four bytes of a program: "GPLN" little-endian. */
 export const PLAN_MAGIC = 0x4e4c5047;
+/** Header: u32 magic, u16 version, u16 architecture, u32 op count, u32 data length, 16 bytes reserved (zero). */
+export const HEADER_SIZE = 32;
+/**
+ * Op: u16 code, u8 destination register (REGISTER_NONE: none), u8 policy, u32 operand kinds (4 bits each, first operand
+ * lowest), u64 operand[6], u32 note (data offset of a NUL-terminated reason, 0: none), u32 skip (for POLICY_SKIP).
+ */
+export const OP_SIZE = 64;
+export const OP_ARGS = 6;
+export const REGISTERS = 64;
+export const REGISTER_NONE = 0xff;
+/** Largest program that an executor accepts, header, ops and data together. */
+export const PROGRAM_MAX = 1048576;
+
+export const ARCH_X86_64 = 1;
+export const ARCH_AARCH64 = 2;
+
+// Operand kinds.
+export const KIND_NONE = 0;
+/** A number, passed as it is. */
+export const KIND_IMMEDIATE = 1;
+/** An offset into the data: the op gets the address. */
+export const KIND_DATA = 2;
+/** A register: the op gets what an earlier op returned (an fd or a pid). */
+export const KIND_REGISTER = 3;
+
+// What a negative result does.
+/** Report (op, errno) and stop. */
+export const POLICY_FAIL = 0;
+/** On any error go on; tell the host once (a WARN frame). */
+export const POLICY_WARN = 1;
+/** On any error go on silently. */
+export const POLICY_IGNORE = 2;
+/** On ENOENT, ENODEV, EINVAL or ENOSYS skip this and the next `skip` ops silently; other errors fail. */
+export const POLICY_SKIP = 3;
+
+// --- Ops: system calls, in the kernel's argument order ----------------------------------------------------------
+export const OP_OPENAT = 1;
+export const OP_OPENAT2 = 2;
+export const OP_CLOSE = 3;
+export const OP_MKDIRAT = 4;
+export const OP_MKNODAT = 5;
+export const OP_SYMLINKAT = 6;
+export const OP_LINKAT = 7;
+export const OP_UNLINKAT = 8;
+export const OP_RENAMEAT2 = 9;
+export const OP_FCHOWNAT = 10;
+export const OP_FCHMODAT = 11;
+export const OP_MOUNT = 12;
+export const OP_UMOUNT2 = 13;
+export const OP_OPEN_TREE = 14;
+export const OP_MOVE_MOUNT = 15;
+export const OP_FSOPEN = 16;
+export const OP_FSCONFIG = 17;
+export const OP_FSMOUNT = 18;
+export const OP_MOUNT_SETATTR = 19;
+export const OP_PIVOT_ROOT = 20;
+export const OP_CHDIR = 21;
+export const OP_FCHDIR = 22;
+export const OP_CHROOT = 23;
+export const OP_SETNS = 24;
+export const OP_UNSHARE = 25;
+export const OP_SETHOSTNAME = 26;
+export const OP_SETDOMAINNAME = 27;
+/** prlimit64(pid, resource, new: 16 bytes, 0). */
+export const OP_PRLIMIT64 = 28;
+export const OP_PRCTL = 29;
+/** capset(header: 8 bytes, data: 24 bytes). */
+export const OP_CAPSET = 30;
+export const OP_SETRESUID = 31;
+export const OP_SETRESGID = 32;
+/** setgroups(count, u32 array). */
+export const OP_SETGROUPS = 33;
+export const OP_UMASK = 34;
+export const OP_SETSID = 35;
+export const OP_IOCTL = 36;
+export const OP_DUP3 = 37;
+export const OP_CLOSE_RANGE = 38;
+export const OP_KEYCTL = 39;
+export const OP_PIDFD_OPEN = 40;
+export const OP_PERSONALITY = 41;
+export const OP_SCHED_SETSCHEDULER = 42;
+export const OP_IOPRIO_SET = 43;
+export const OP_SETXATTR = 44;
+export const OP_SYSCALLS_END = 45;
+
+// --- Ops: controls -----------------------------------------------------------------------------------------------
+/**
+ * launch(length, flags): fork a launcher that runs the next `length` ops and exits; the caller goes on behind them once
+ * the launcher's CLONE has given it a child. Result: the child's pid. LAUNCH_PARKED: use the slot's parked launcher.
+ */
+export const OP_LAUNCH = 64;
+/** park(): inside a launcher of a pool slot: wait until a later program's LAUNCH_PARKED hands over the ops to run. */
+export const OP_PARK = 65;
+/** clone(length, flags, cgroup fd or -1): clone3 with CLONE_PARENT; the child runs the next `length` ops and never returns. */
+export const OP_CLONE = 66;
+/** wait(): in the child: block until the parent's RELEASE. */
+export const OP_WAIT = 67;
+/** release(): in the parent: let the child go on from WAIT. */
+export const OP_RELEASE = 68;
+/** write_file(dirfd, path, data, length, flags): open O_WRONLY|O_CLOEXEC|O_NOFOLLOW|flags, one write, close. */
+export const OP_WRITE_FILE = 69;
+/** write_proc(path, data, length): as write_file below /proc of this namespace, after fstatfs says PROC_SUPER_MAGIC. */
+export const OP_WRITE_PROC = 70;
+/** write_pid(dirfd, path, register): the decimal pid of the register into a file (cgroup.procs). */
+export const OP_WRITE_PID = 71;
+/** proc_pid_write(pid, name, data, length): /proc/PID/name, e.g. uid_map, gid_map, setgroups, oom_score_adj, timens_offsets. */
+export const OP_PROC_PID_WRITE = 72;
+/** ensure_dir(root fd, path, mode, uid, gid): the directory below the root, made where missing. Result: O_PATH fd. */
+export const OP_ENSURE_DIR = 73;
+/** ensure_file(root fd, path, mode): the same for a regular file (a bind mount's target). Result: O_PATH fd. */
+export const OP_ENSURE_FILE = 74;
+/** open_in_root(root fd, path, flags): openat2 with RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS, O_CLOEXEC. Result: fd. */
+export const OP_OPEN_IN_ROOT = 75;
+/** symlink_in_root(root fd, target, path): replaces what is there unless it is a directory. */
+export const OP_SYMLINK_IN_ROOT = 76;
+/** mknod_in_root(root fd, path, mode, dev, uid, gid): replaces what is there unless it is a directory. */
+export const OP_MKNOD_IN_ROOT = 77;
+/** seccomp(filter, length in bytes, flags): SECCOMP_SET_MODE_FILTER with SECCOMP_FILTER_FLAG_*; a listener fd is not kept. */
+export const OP_SECCOMP = 78;
+/** execve(file, argv, argv length, envp, envp length): lists of NUL-terminated strings; a file without "/" is found by PATH of envp. */
+export const OP_EXECVE = 79;
+/** netlink(protocol, messages, length): each message asks for an ack; the first error is the result. Batched in one send. */
+export const OP_NETLINK = 80;
+/** patch32(data offset as immediate, register): writes a register's value into the data (a pid into a netlink attribute). */
+export const OP_PATCH32 = 81;
+/** send_terminal(fd): in the child: hand the pty's master to the supervisor. */
+export const OP_SEND_TERMINAL = 82;
+/** open_terminal(root fd, ptmx path): open ptmx, unlock, open its peer, make it controlling and fds 0–2; result: master fd. */
+export const OP_OPEN_TERMINAL = 83;
+/** stdio(): in the child: fds 0–2 become the supervisor's pipes (stdin: /dev/null unless SUPERVISE_STDIN). */
+export const OP_STDIO = 84;
+/** bpf_device(cgroup fd, instructions, length in bytes): load a BPF_PROG_TYPE_CGROUP_DEVICE program and attach it. */
+export const OP_BPF_DEVICE = 85;
+/** remove_cgroup(path): rmdir the tree below and itself, deepest first, killing and retrying on EBUSY for up to 2 s. */
+export const OP_REMOVE_CGROUP = 86;
+/** container_pidfd(): the pidfd of the container that this supervisor holds (exec through its control socket). */
+export const OP_CONTAINER_PIDFD = 87;
+/** supervise(flags, stop signal): SUPERVISE_*; before LAUNCH. */
+export const OP_SUPERVISE = 88;
+/** control_socket(path): listen there (0600) for later connections; removed on exit. */
+export const OP_CONTROL_SOCKET = 89;
+/** log(path, max bytes (0: none), max files): append frames of the container's output. */
+export const OP_LOG = 90;
+/** exit_record(path): where the exit is recorded, atomically, as JSON. */
+export const OP_EXIT_RECORD = 91;
+/** oom_events(path): memory.oom_control or memory.events; its "oom_kill" count at exit tells OOM. */
+export const OP_OOM_EVENTS = 92;
+/** remove_tree(dirfd, path): unlink everything below and itself without crossing a mount. */
+export const OP_REMOVE_TREE = 93;
+/** mask(root fd, path, empty directory fd): cover a file with /dev/null, a directory with a read-only clone of the fd; ENOENT is no error. */
+export const OP_MASK = 94;
+/** read_only_path(root fd, path): bind the path on itself read-only; ENOENT is no error. */
+export const OP_READ_ONLY_PATH = 95;
+/** kill_cgroup(path, signal): every process of the cgroup (cgroup.kill where it exists and the signal is 9). */
+export const OP_KILL_CGROUP = 96;
+/** freeze(path, 0 or 1, layout): freezer.state or cgroup.freeze, and wait for it (2 s). */
+export const OP_FREEZE = 97;
+/** copy_up(source fd, target fd): copy a directory's tree with owners, modes, xattrs (a new volume); only into an empty target. */
+export const OP_COPY_UP = 98;
+/** set_dumpable_after_exec(): nothing survives: close every fd above 2 on exec, make the process non-dumpable until then. */
+export const OP_SEAL = 99;
+export const OP_END = 100;
+
+export const LAUNCH_PARKED = 1;
+
+export const SUPERVISE_TTY = 1;
+export const SUPERVISE_STDIN = 2;
+/** Stdin closes when the first attached client leaves. */
+export const SUPERVISE_STDIN_ONCE = 4;
+/** A process in a running container: no tear-down, no record. */
+export const SUPERVISE_EXEC = 8;
+
+// --- Frames on the executor's socket: u32 payload length, u8 type, u8 stream, u16 zero, payload ----------------
+export const FRAME_HEADER = 8;
+export const FRAME_MAX = 2097152;
+
+// Host → supervisor.
+/** A program ending in LAUNCH{… PARK}: makes this connection a pool slot. Answer: READY or FAILED. */
+export const FRAME_PREPARE = 1;
+/** u32 set-up length, u32 tear-down length (0: none), both programs. Answer: STARTED, DONE (no LAUNCH in it) or FAILED. */
+export const FRAME_RUN = 2;
+export const FRAME_STDIN = 3;
+export const FRAME_STDIN_CLOSE = 4;
+/** u16 rows, u16 columns. */
+export const FRAME_RESIZE = 5;
+/** u32 signal: to the container's first process. */
+export const FRAME_SIGNAL = 6;
+/** u32 ATTACH_*: what this connection gets and may send; sent before RUN, or on the control socket. */
+export const FRAME_ATTACH = 7;
+/** On the control socket: fork a supervisor for this connection, which then takes one RUN (an exec program). */
+export const FRAME_EXEC = 8;
+
+// Supervisor → host.
+/** u32 PLAN_VERSION, u32 supervisor pid; first frame on every connection. */
+export const FRAME_HELLO = 16;
+export const FRAME_READY = 17;
+/** u32 pid, u32 zero, u64 start time in ns since the epoch. Also sent after ATTACH on the control socket. */
+export const FRAME_STARTED = 18;
+/** u32 op index, u32 errno, u32 PHASE_*. Then the connection closes after unwinding. */
+export const FRAME_FAILED = 19;
+/** A program without LAUNCH ended well. */
+export const FRAME_DONE = 20;
+/** Output; stream is STREAM_STDOUT or STREAM_STDERR. */
+export const FRAME_OUTPUT = 21;
+/** u32 exit code (128+n for a signal), u32 EXIT_*, u64 finish time in ns since the epoch. */
+export const FRAME_EXITED = 22;
+/** u32 op index, u32 errno, u32 PHASE_*: an op with POLICY_WARN failed. */
+export const FRAME_WARN = 23;
+/** Tear-down is over; last frame. */
+export const FRAME_TORN_DOWN = 24;
+
+export const STREAM_STDIN = 0;
+export const STREAM_STDOUT = 1;
+export const STREAM_STDERR = 2;
+
+export const ATTACH_OUTPUT = 1;
+export const ATTACH_STDIN = 2;
+
+export const EXIT_OOM = 1;
+export const EXIT_SIGNALED = 2;
+
+export const PHASE_SETUP = 0;
+export const PHASE_TEARDOWN = 1;
+export const PHASE_PREPARE = 2;
+/** The program itself is malformed; op is the first bad one, errno EINVAL. */
+export const PHASE_VALIDATE = 3;
+
+/** Log frame: u64 time in ns since the epoch, u32 length, u8 stream, u8 flags (LOG_PARTIAL), u16 zero, bytes. */
+export const LOG_HEADER = 16;
+/** The frame does not end with a newline. */
+export const LOG_PARTIAL = 1;
