@@ -108,6 +108,14 @@ export class ByteWriter {
     this.u8(0);
   }
 
+  setU8(offset: i32, value: u32): void {
+    store<u8>(this.pointer + offset, <u8>value);
+  }
+
+  setU64(offset: i32, value: u64): void {
+    store<u64>(this.pointer + offset, value);
+  }
+
   setU16(offset: i32, value: u32): void {
     store<u16>(this.pointer + offset, <u16>value);
   }
