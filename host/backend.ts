@@ -1,5 +1,5 @@
 // The one interface between the engine and whatever runs containers. Types only.
-import type { CgroupWrite, HostFacts, Plan } from './types.ts';
+import type { CgroupWrite, HostFacts, Plan } from './plan-types.ts';
 
 /** How the backend differs from its siblings, as data. */
 export interface BackendCapabilities {

@@ -1,0 +1,143 @@
+// What the planning core takes and gives. Types only.
+import type { ContainerConfig, Mount } from './types.ts';
+
+export interface CgroupFacts {
+  layout: 'v1' | 'hybrid' | 'v2';
+  /** v1 and hybrid: controller → mount point; v2: "" → mount point. */
+  mounts: Record<string, string>;
+  /** Controllers that exist, in v2 spelling where both have one: cpu cpuset memory pids io hugetlb; v1: also cpuacct devices freezer blkio net_cls net_prio perf_event. */
+  controllers: string[];
+}
+
+/** What planning needs to know of the machine that will run the plan. */
+export interface HostFacts {
+  architecture: 'x86_64' | 'aarch64';
+  /** [6, 18]. */
+  kernel: [number, number];
+  cgroup: CgroupFacts;
+  /** Number of online CPUs. */
+  cpus: number;
+  /** Online CPUs and memory nodes in list format. */
+  cpusetCpus: string;
+  cpusetMems: string;
+  memoryBytes: number;
+  swapAccounting: boolean;
+  /** "apparmor", "selinux", "time_namespace", "idmapped_mounts", "seccomp", "overlay", "mount_attr_recursive", "bfq", … that exist. */
+  features: string[];
+  /** Effective capabilities, bit n = capability n. */
+  capabilities: string[];
+  /** This process's hard limits, by name without RLIMIT_, lower case; -1 unlimited. */
+  hardLimits: Record<string, number>;
+  /** Current oom_score_adj and its floor. */
+  oomScoreAdj: number;
+  pageSize: number;
+  /** Path → [major, minor, "b" or "c"] of the host devices that the request names. */
+  devices: Record<string, [number, number, string]>;
+}
+
+export interface PlanRootfs {
+  /** Layer directories, uppermost first. */
+  lower: string[];
+  /** Absent: no overlay, `lower[0]` is the root file system itself. */
+  upper?: string;
+  work?: string;
+  /** Skip syncs: the container is removed on exit. */
+  volatile: boolean;
+}
+
+/** A mount with everything resolved by the engine: volumes are host paths, sources exist. */
+export interface PlanMount extends Mount {
+  /** Whether the source is a directory (else a file). */
+  sourceIsDirectory: boolean;
+  /** Copy the image's content into it first. */
+  copyUp?: boolean;
+}
+
+/** One interface of the container; everything already allocated. */
+export interface PlanInterface {
+  /** Host bridge's name. */
+  bridge: string;
+  /** Host side of the veth, at most 15 characters. */
+  hostName: string;
+  /** In the container: eth0, eth1. */
+  name: string;
+  mac: string;
+  /** "172.17.0.2/16". */
+  addresses: string[];
+  /** Default routes; at most one per family over all interfaces. */
+  gateways: string[];
+}
+
+export interface PlanNetwork {
+  mode: 'none' | 'private' | 'host' | 'join';
+  /** For join: pid whose network namespace is entered. */
+  pid?: number;
+  interfaces: PlanInterface[];
+  /** net.* defaults: ip_unprivileged_port_start=0, ping_group_range as docker. */
+  sysctls: Record<string, string>;
+}
+
+export interface PlanPaths {
+  /** Host files bound over /etc/hosts, /etc/hostname, /etc/resolv.conf; empty: not bound. */
+  hosts: string;
+  hostname: string;
+  resolvConf: string;
+  controlSocket: string;
+  log: string;
+  logMaxSize?: number;
+  logMaxFiles?: number;
+  exitRecord: string;
+  /** The executor's copy that serves as /sbin/docker-init. */
+  init: string;
+  /** An empty read-only directory of the host. */
+  emptyDirectory: string;
+  /** Host file bound as the container's docker socket: none by default. */
+}
+
+export interface PlanRequest {
+  id: string;
+  facts: HostFacts;
+  container: ContainerConfig;
+  rootfs: PlanRootfs;
+  mounts: PlanMount[];
+  network: PlanNetwork;
+  paths: PlanPaths;
+  /** Numbers resolved from the image's /etc/passwd and /etc/group. */
+  user: { uid: number; gid: number; additionalGids: number[]; home: string };
+  /** Pids of the containers that namespace modes "container:…" name, by namespace: pid, ipc, uts, … */
+  joinPids: Record<string, number>;
+  /** Name of the cgroup below the parent; a pool slot's name where the launcher waits in it already. */
+  pooledSlot?: string;
+}
+
+export interface ExecRequest {
+  facts: HostFacts;
+  id: string;
+  container: ContainerConfig;
+  args: string[];
+  env: string[];
+  workingDir: string;
+  user: { uid: number; gid: number; additionalGids: number[]; home: string };
+  tty: boolean;
+  openStdin: boolean;
+  privileged: boolean;
+}
+
+/** Where a cgroup value goes; also what `update` writes. */
+export interface CgroupWrite {
+  controller: string;
+  file: string;
+  value: string;
+}
+
+export interface Plan {
+  id: string;
+  /** OCI runtime spec: config.json. */
+  spec: Record<string, unknown>;
+  /** Programs in the format of core-asm/abi.ts. */
+  setup: Uint8Array;
+  teardown: Uint8Array;
+  cgroupWrites: CgroupWrite[];
+  /** What was clamped or left out, sentences for the user. */
+  warnings: string[];
+}
