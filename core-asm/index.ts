@@ -1,7 +1,10 @@
 // The wasm exports, and nothing else.
 import { PLAN_VERSION } from './abi';
 import { ByteWriter } from './bytes';
-import { clearRefusal, refused, writeRefusal } from './status';
+import { Json, parseJson, writeJson } from './json';
+import { compileSeccompFilter, resolveFor } from './seccomp/compile';
+import { capabilityMask, capabilityNames, resolveCapabilities } from './spec/capabilities';
+import { clearRefusal, refuse, refused, writeRefusal } from './status';
 
 let resultAt: usize = 0;
 let resultSize: i32 = 0;
@@ -36,4 +39,31 @@ function finish(out: ByteWriter): i32 {
   resultAt = out.pointer;
   resultSize = out.length;
   return failed ? 1 : 0;
+}
+
+/** Profile text ("" is the default) and target JSON → seccomp instructions. */
+export function compileSeccomp(profile: usize, profileSize: i32, target: usize, targetSize: i32): i32 {
+  const out = new ByteWriter(8192);
+  compileSeccompFilter(resolvedProfile(profile, profileSize, target, targetSize), out);
+  return finish(out);
+}
+
+/** The same input → the resolved OCI linux.seccomp as JSON. */
+export function resolveSeccomp(profile: usize, profileSize: i32, target: usize, targetSize: i32): i32 {
+  const out = new ByteWriter(16384);
+  writeJson(out, resolvedProfile(profile, profileSize, target, targetSize));
+  return finish(out);
+}
+
+function resolvedProfile(profile: usize, profileSize: i32, target: usize, targetSize: i32): Json {
+  const request = input(target, targetSize);
+  const available = capabilityMask(request.strings('available'), 'capabilities');
+  const names = capabilityNames(resolveCapabilities(request.child('host'), available));
+  return resolveFor(profile, profileSize, request.set('capabilities', Json.strings(names)));
+}
+
+function input(pointer: usize, length: i32): Json {
+  const request = parseJson(pointer, length);
+  if (!request) refuse('BAD_INPUT', 'JSON');
+  return request ? request : Json.object();
 }

@@ -103,8 +103,8 @@ export class ProgramWriter {
   /** Puts the result into a fresh register. */
   into(): i32 {
     for (let register = 0; register < REGISTERS; register++) {
-      if ((this.taken & (<u64>1 << register)) == 0) {
-        this.taken |= <u64>1 << register;
+      if ((this.taken & ((<u64>1) << register)) == 0) {
+        this.taken |= (<u64>1) << register;
         this.ops.setU8(this.at(2), register);
         return register;
       }
@@ -115,7 +115,7 @@ export class ProgramWriter {
 
   /** The register may be used again: its fd was closed or consumed. */
   free(register: i32): void {
-    this.taken &= ~(<u64>1 << register);
+    this.taken &= ~((<u64>1) << register);
   }
 
   policy(policy: i32): ProgramWriter {

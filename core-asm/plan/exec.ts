@@ -1,0 +1,91 @@
+// A process in a running container: its namespaces by the supervisor's pidfd, its cgroups, its root, then as any process.
+import {
+  OP_CLONE,
+  OP_CLOSE,
+  OP_CONTAINER_PIDFD,
+  OP_LAUNCH,
+  OP_OPENAT,
+  OP_SETNS,
+  OP_SUPERVISE,
+  SUPERVISE_EXEC,
+  SUPERVISE_STDIN,
+  SUPERVISE_TTY,
+} from '../abi';
+import { Bytes } from '../bytes';
+import { Json } from '../json';
+import { AT_FDCWD, O_CLOEXEC, O_PATH } from '../kernel';
+import { capabilityMask, resolveCapabilities } from '../spec/capabilities';
+import { namespaceFlag, specifyNamespaces } from '../spec/namespaces';
+import { environment, specifyCapabilities } from '../spec/process';
+import { joinCgroups } from './cgroup';
+import { placesOf } from './plan';
+import { becomeProcess } from './process';
+import { ProgramWriter } from './program';
+import { connectStdio } from './rootfs';
+
+export function planExec(program: ProgramWriter, request: Json, filter: Bytes): void {
+  const terminal = request.flag('tty');
+  let flags = SUPERVISE_EXEC;
+  if (terminal) flags |= SUPERVISE_TTY;
+  if (request.flag('openStdin')) flags |= SUPERVISE_STDIN;
+  program.op(OP_SUPERVISE).imm(flags).imm(0);
+  const places = placesOf(request, request.str('id'));
+  let cgroup = -1;
+  if (places.unified && places.mounts.length > 0)
+    cgroup = program
+      .op(OP_OPENAT)
+      .imm(AT_FDCWD)
+      .str(places.directory(places.mounts[0]))
+      .imm(O_PATH | O_CLOEXEC)
+      .imm(0)
+      .into();
+  const container = program.op(OP_CONTAINER_PIDFD).into();
+  const launch = program.op(OP_LAUNCH).block();
+  program.imm(0);
+  joinCgroups(program, places);
+  program.op(OP_SETNS).reg(container).imm(namespacesToJoin(request)).because('the namespaces of the container');
+  const clone = program.op(OP_CLONE).block();
+  program.imm(0).reg(cgroup);
+  const root = program
+    .op(OP_OPENAT)
+    .imm(AT_FDCWD)
+    .str('/')
+    .imm(O_PATH | O_CLOEXEC)
+    .imm(0)
+    .into();
+  connectStdio(program, root, terminal, false);
+  program.op(OP_CLOSE).reg(root);
+  becomeProcess(program, specifyExec(request), filter);
+  program.endBlock(clone);
+  program.endBlock(launch);
+}
+
+function namespacesToJoin(request: Json): i64 {
+  const namespaces = specifyNamespaces(request).items;
+  let flags: i64 = 0;
+  for (let i = 0; i < namespaces.length; i++) flags |= namespaceFlag(namespaces[i].str('type'));
+  return flags;
+}
+
+function specifyExec(request: Json): Json {
+  const container = request.child('container');
+  const host = container.child('host');
+  const user = request.child('user');
+  const available = capabilityMask(request.child('facts').strings('capabilities'), 'facts.capabilities');
+  const bounding = request.flag('privileged') ? available : resolveCapabilities(host, available);
+  const env = container.strings('env').concat(request.strings('env'));
+  const cwd = request.str('workingDir', container.str('workingDir'));
+  return Json.object()
+    .set('args', request.get('args')!)
+    .set(
+      'env',
+      Json.strings(
+        environment(env, request.flag('tty'), container.str('hostname', request.str('id').substring(0, 12)), user),
+      ),
+    )
+    .set('cwd', Json.of(cwd.length > 0 ? cwd : '/'))
+    .set('user', user)
+    .set('capabilities', specifyCapabilities(bounding, user.int('uid') == 0))
+    .set('rlimits', Json.array())
+    .set('noNewPrivileges', Json.bool(host.strings('securityOpt').includes('no-new-privileges')));
+}

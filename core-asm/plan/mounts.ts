@@ -1,0 +1,238 @@
+// Mounts below the container's root: each target is an fd resolved once inside the root, each mount moves onto it.
+import {
+  OP_CLOSE,
+  OP_COPY_UP,
+  OP_ENSURE_DIR,
+  OP_ENSURE_FILE,
+  OP_FSCONFIG,
+  OP_FSMOUNT,
+  OP_FSOPEN,
+  OP_MOUNT_SETATTR,
+  OP_MOVE_MOUNT,
+  OP_OPEN_IN_ROOT,
+  OP_OPEN_TREE,
+  OP_OPENAT,
+} from '../abi';
+import { Bytes, ByteWriter } from '../bytes';
+import { Json } from '../json';
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  directoryFlag,
+  FSCONFIG_CMD_CREATE,
+  FSCONFIG_SET_FLAG,
+  FSCONFIG_SET_STRING,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
+  O_CLOEXEC,
+  O_PATH,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+} from '../kernel';
+import { refuse } from '../status';
+import { MountOptions } from './mount-options';
+import { ProgramWriter } from './program';
+
+/** What the mounts of one container share. */
+export class MountContext {
+  constructor(
+    public program: ProgramWriter,
+    /** Register of the root's fd. */
+    public root: i32,
+    public request: Json,
+  ) {}
+
+  /** The engine's knowledge of a bind's source: whether it is a directory, whether it is filled from the image first. */
+  detail(target: string): Json {
+    const mounts = this.request.list('mounts');
+    for (let i = 0; i < mounts.length; i++) if (mounts[i].str('target') == target) return mounts[i];
+    return Json.object();
+  }
+}
+
+/** Appends fsopen, fsconfig… and fsmount; returns the register of the mount's fd. */
+export function newFileSystem(
+  program: ProgramWriter,
+  type: string,
+  source: string,
+  data: string[],
+  attributes: i64,
+): i32 {
+  const context = program.op(OP_FSOPEN).str(type).imm(FSOPEN_CLOEXEC).into();
+  if (source.length > 0) program.op(OP_FSCONFIG).reg(context).imm(FSCONFIG_SET_STRING).str('source').str(source).imm(0);
+  for (let i = 0; i < data.length; i++) {
+    const at = data[i].indexOf('=');
+    if (at < 0) program.op(OP_FSCONFIG).reg(context).imm(FSCONFIG_SET_FLAG).str(data[i]).imm(0).imm(0);
+    else {
+      if (data[i].length - at > 255) refuse('MOUNT_OPTION_LONG', 'mounts', data[i]);
+      program
+        .op(OP_FSCONFIG)
+        .reg(context)
+        .imm(FSCONFIG_SET_STRING)
+        .str(data[i].substring(0, at))
+        .str(data[i].substring(at + 1))
+        .imm(0);
+    }
+  }
+  program.op(OP_FSCONFIG).reg(context).imm(FSCONFIG_CMD_CREATE).imm(0).imm(0).imm(0);
+  const mount = program.op(OP_FSMOUNT).reg(context).imm(FSMOUNT_CLOEXEC).imm(attributes).into();
+  program.op(OP_CLOSE).reg(context);
+  program.free(context);
+  return mount;
+}
+
+/** Moves a detached mount onto a target's fd and closes both. */
+function attach(program: ProgramWriter, mount: i32, target: i32, reason: string): void {
+  program
+    .op(OP_MOVE_MOUNT)
+    .reg(mount)
+    .str('')
+    .reg(target)
+    .str('')
+    .imm(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
+    .because(reason);
+  program.op(OP_CLOSE).reg(mount);
+  program.op(OP_CLOSE).reg(target);
+  program.free(mount);
+  program.free(target);
+}
+
+function ensureDirectory(context: MountContext, path: string): i32 {
+  return context.program.op(OP_ENSURE_DIR).reg(context.root).str(path).imm(0o755).imm(-1).imm(-1).into();
+}
+
+/** struct mount_attr of mount_setattr(2): set, clear, propagation, user namespace. */
+export function mountAttributes(set: i64, propagation: i64): Bytes {
+  const out = new ByteWriter(32);
+  out.u64(set);
+  out.u64(0);
+  out.u64(propagation);
+  out.u64(0);
+  return out.view();
+}
+
+export function appendMount(context: MountContext, mount: Json, cgroup: CgroupMounts): void {
+  const type = mount.str('type');
+  const target = mount.str('destination');
+  const options = new MountOptions(mount.strings('options'));
+  if (type == 'cgroup') appendCgroup(context, target, options, cgroup);
+  else if (options.bind || type == 'bind') appendBind(context, mount, options);
+  else {
+    const source = mount.str('source', type);
+    const fd = newFileSystem(context.program, type, source, options.data, options.attributes);
+    attach(context.program, fd, ensureDirectory(context, target), target);
+  }
+}
+
+function appendBind(context: MountContext, mount: Json, options: MountOptions): void {
+  const program = context.program;
+  const source = mount.str('source');
+  const target = mount.str('destination');
+  const detail = context.detail(target);
+  const isDirectory = detail.has('sourceIsDirectory') ? detail.flag('sourceIsDirectory') : source == '/dev/shm';
+  if (detail.flag('copyUp')) copyUp(context, source, target);
+  const tree = program
+    .op(OP_OPEN_TREE)
+    .imm(AT_FDCWD)
+    .str(source)
+    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursive ? AT_RECURSIVE : 0))
+    .into();
+  const setting = mountAttributes(options.attributes, options.propagation);
+  if (options.attributes != 0 || options.propagation != 0)
+    program
+      .op(OP_MOUNT_SETATTR)
+      .reg(tree)
+      .str('')
+      .imm(AT_EMPTY_PATH | (options.recursiveAttributes || options.recursivePropagation ? AT_RECURSIVE : 0))
+      .buffer(setting);
+  const place = isDirectory
+    ? ensureDirectory(context, target)
+    : program.op(OP_ENSURE_FILE).reg(context.root).str(target).imm(0o644).into();
+  attach(program, tree, place, source + ' on ' + target);
+}
+
+/** A new volume starts with what the image has at its target. */
+function copyUp(context: MountContext, source: string, target: string): void {
+  const program = context.program;
+  const directory = directoryFlag(context.request.child('facts').str('architecture'));
+  const start = program.length;
+  const from = program
+    .op(OP_OPEN_IN_ROOT)
+    .reg(context.root)
+    .str(target)
+    .imm(directory | O_CLOEXEC)
+    .into();
+  program.skipping(4).because('the image has nothing there');
+  const to = program
+    .op(OP_OPENAT)
+    .imm(AT_FDCWD)
+    .str(source)
+    .imm(directory | O_CLOEXEC)
+    .imm(0)
+    .into();
+  program.op(OP_COPY_UP).reg(from).reg(to).because('a new volume starts with what the image has there');
+  program.op(OP_CLOSE).reg(to);
+  program.op(OP_CLOSE).reg(from);
+  program.endSkip(start);
+  program.free(to);
+  program.free(from);
+}
+
+/** The hierarchies as the container sees them. */
+export class CgroupMounts {
+  /** v1: controllers that share a hierarchy, "cpu,cpuacct", and the directory name below /sys/fs/cgroup. */
+  options: string[] = [];
+  names: string[] = [];
+  unified: bool;
+
+  constructor(facts: Json) {
+    const cgroup = facts.child('cgroup');
+    this.unified = cgroup.str('layout') == 'v2';
+    const mounts = cgroup.child('mounts');
+    for (let i = 0; i < mounts.keys.length; i++) {
+      const path = mounts.items[i].text;
+      const name = path.substring(path.lastIndexOf('/') + 1);
+      if (mounts.keys[i] == '') continue;
+      const at = this.names.indexOf(name);
+      if (at >= 0) this.options[at] = this.options[at] + ',' + mounts.keys[i];
+      else {
+        this.names.push(name);
+        this.options.push(mounts.keys[i]);
+      }
+    }
+  }
+}
+
+function appendCgroup(context: MountContext, target: string, options: MountOptions, cgroup: CgroupMounts): void {
+  const program = context.program;
+  if (cgroup.unified) {
+    const fd = newFileSystem(program, 'cgroup2', 'cgroup', options.data, options.attributes);
+    attach(program, fd, ensureDirectory(context, target), target);
+    return;
+  }
+  const writable = options.attributes & ~(<i64>1);
+  const tmpfs = newFileSystem(program, 'tmpfs', 'cgroup', ['mode=755', 'size=64k'], writable);
+  attach(program, tmpfs, ensureDirectory(context, target), target);
+  for (let i = 0; i < cgroup.names.length; i++) {
+    const fd = newFileSystem(program, 'cgroup', 'cgroup', cgroup.options[i].split(','), options.attributes);
+    attach(
+      program,
+      fd,
+      ensureDirectory(context, target + '/' + cgroup.names[i]),
+      'the controller as this container sees it',
+    );
+  }
+  if ((options.attributes & 1) == 0) return;
+  const top = program
+    .op(OP_OPEN_IN_ROOT)
+    .reg(context.root)
+    .str(target)
+    .imm(O_PATH | O_CLOEXEC)
+    .into();
+  program.op(OP_MOUNT_SETATTR).reg(top).str('').imm(AT_EMPTY_PATH).buffer(mountAttributes(1, 0));
+  program.op(OP_CLOSE).reg(top);
+  program.free(top);
+}

@@ -1,0 +1,215 @@
+// The order of a container's life as programs: set-up, tear-down, pool slot. Read this file first.
+import {
+  LAUNCH_PARKED,
+  OP_CLONE,
+  OP_CONTROL_SOCKET,
+  OP_EXIT_RECORD,
+  OP_LAUNCH,
+  OP_LOG,
+  OP_NETLINK,
+  OP_OPENAT,
+  OP_PARK,
+  OP_PATCH32,
+  OP_PROC_PID_WRITE,
+  OP_RELEASE,
+  OP_SETDOMAINNAME,
+  OP_SETHOSTNAME,
+  OP_SETNS,
+  OP_SUPERVISE,
+  OP_UNSHARE,
+  OP_WAIT,
+  OP_WRITE_PROC,
+  OP_CLOSE,
+  POLICY_WARN,
+  SUPERVISE_STDIN,
+  SUPERVISE_STDIN_ONCE,
+  SUPERVISE_TTY,
+} from '../abi';
+import { Bytes, ByteWriter } from '../bytes';
+import { deviceFilter } from '../devices/filter';
+import { v1DeviceWrites } from '../devices/v1';
+import { Json } from '../json';
+import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWTIME, O_CLOEXEC } from '../kernel';
+import { containerLinks, hostLinks } from '../network/links';
+import { CgroupWrite, cgroupWrites } from '../resources/writes';
+import { namespaceFlag } from '../spec/namespaces';
+import { cgroupParent } from '../spec/specify';
+import {
+  CgroupPlaces,
+  joinCgroups,
+  limitCgroups,
+  makeCgroups,
+  openCgroup,
+  removeCgroups,
+  renameCgroups,
+} from './cgroup';
+import { becomeProcess } from './process';
+import { ProgramWriter } from './program';
+import { connectStdio, enterRoot, mountRoot, populateRoot, protectPaths } from './rootfs';
+
+const NETLINK_ROUTE = 0;
+
+/** The limits of a spec as writes, device rules among them (v1; on v2 they are a program). */
+export function allWrites(spec: Json, facts: Json): CgroupWrite[] {
+  const resources = spec.child('linux').child('resources');
+  const writes = cgroupWrites(resources, facts);
+  if (facts.child('cgroup').str('layout') == 'v2') return writes;
+  return v1DeviceWrites(resources.list('devices')).concat(writes);
+}
+
+export function placesOf(request: Json, name: string): CgroupPlaces {
+  const parent = cgroupParent(request.child('container').child('host'));
+  return new CgroupPlaces(request.child('facts'), parent, name);
+}
+
+/** Set-up: what the supervisor does, and inside it what the launcher and the container's first process do. */
+export function planSetup(
+  program: ProgramWriter,
+  request: Json,
+  spec: Json,
+  writes: CgroupWrite[],
+  filter: Bytes,
+): void {
+  const facts = request.child('facts');
+  const places = placesOf(request, request.str('id'));
+  const slot = request.str('pooledSlot');
+  supervise(program, request);
+  if (slot.length > 0) renameCgroups(program, places, slot);
+  else makeCgroups(program, places, facts);
+  limitCgroups(program, places, writes);
+  const cgroup = openCgroup(
+    program,
+    places,
+    places.unified ? deviceFilter(spec.child('linux').child('resources').list('devices')) : Bytes.none(),
+  );
+  const launch = program.op(OP_LAUNCH).block();
+  program.imm(slot.length > 0 ? LAUNCH_PARKED : 0).because('a process inside the cgroups, to be cloned from');
+  const pid = program.into();
+  if (slot.length == 0) joinCgroups(program, places);
+  const flags = enterNamespaces(program, spec.child('linux'));
+  const clone = program.op(OP_CLONE).block();
+  program.imm(flags).reg(cgroup).because('the container');
+  becomeContainer(program, request, spec, filter);
+  program.endBlock(clone);
+  program.endBlock(launch);
+  connectNetwork(program, request, pid);
+  const score = spec.child('process').int('oomScoreAdj');
+  if (score != 0)
+    program
+      .op(OP_PROC_PID_WRITE)
+      .reg(pid)
+      .str('oom_score_adj')
+      .content(score.toString())
+      .policy(POLICY_WARN)
+      .because('--oom-score-adj');
+  program.op(OP_RELEASE).because('network and limits are ready');
+}
+
+function supervise(program: ProgramWriter, request: Json): void {
+  const container = request.child('container');
+  const paths = request.child('paths');
+  let flags = 0;
+  if (container.flag('tty')) flags |= SUPERVISE_TTY;
+  if (container.flag('openStdin')) flags |= SUPERVISE_STDIN;
+  if (container.flag('stdinOnce')) flags |= SUPERVISE_STDIN_ONCE;
+  program.op(OP_SUPERVISE).imm(flags).imm(0);
+  if (paths.str('controlSocket') != '') program.op(OP_CONTROL_SOCKET).str(paths.str('controlSocket'));
+  if (paths.str('log') != '')
+    program.op(OP_LOG).str(paths.str('log')).imm(paths.int('logMaxSize')).imm(paths.int('logMaxFiles'));
+  if (paths.str('exitRecord') != '') program.op(OP_EXIT_RECORD).str(paths.str('exitRecord'));
+}
+
+/** In the launcher: joins others' namespaces, and the time namespace whose offsets must stand before anyone is in it. Returns the clone flags. */
+function enterNamespaces(program: ProgramWriter, linux: Json): i64 {
+  const namespaces = linux.list('namespaces');
+  let flags: i64 = 0;
+  for (let i = 0; i < namespaces.length; i++) {
+    const type = namespaces[i].str('type');
+    const path = namespaces[i].str('path');
+    const flag = namespaceFlag(type);
+    if (path.length > 0) {
+      const register = program.op(OP_OPENAT).imm(AT_FDCWD).str(path).imm(O_CLOEXEC).imm(0).into();
+      program
+        .op(OP_SETNS)
+        .reg(register)
+        .imm(flag)
+        .because('shares the ' + type + ' namespace');
+      program.op(OP_CLOSE).reg(register);
+      program.free(register);
+    } else if (flag == CLONE_NEWTIME) {
+      program.op(OP_UNSHARE).imm(CLONE_NEWTIME).because('children get a time namespace of their own');
+      timeOffsets(program, linux.child('timeOffsets'));
+    } else if (flag != CLONE_NEWCGROUP) flags |= flag;
+  }
+  return flags;
+}
+
+function timeOffsets(program: ProgramWriter, offsets: Json): void {
+  for (let i = 0; i < offsets.keys.length; i++) {
+    const offset = offsets.items[i];
+    const line = offsets.keys[i] + ' ' + offset.int('secs').toString() + ' ' + offset.int('nanosecs').toString();
+    program.op(OP_WRITE_PROC).str('/proc/self/timens_offsets').content(line).because('--time-offset');
+  }
+}
+
+function becomeContainer(program: ProgramWriter, request: Json, spec: Json, filter: Bytes): void {
+  const linux = spec.child('linux');
+  const namespaces = linux.list('namespaces');
+  for (let i = 0; i < namespaces.length; i++)
+    if (namespaces[i].str('type') == 'cgroup' && namespaces[i].str('path') == '')
+      program.op(OP_UNSHARE).imm(CLONE_NEWCGROUP).because('its cgroup is the root that it sees');
+  const root = mountRoot(program, request);
+  populateRoot(program, root, spec, request);
+  const sysctls = linux.child('sysctl');
+  for (let i = 0; i < sysctls.keys.length; i++)
+    program
+      .op(OP_WRITE_PROC)
+      .str('/proc/sys/' + sysctls.keys[i].split('.').join('/'))
+      .content(sysctls.items[i].text)
+      .because('--sysctl ' + sysctls.keys[i]);
+  if (spec.str('hostname') != '') program.op(OP_SETHOSTNAME).content(spec.str('hostname'));
+  if (spec.str('domainname') != '') program.op(OP_SETDOMAINNAME).content(spec.str('domainname'));
+  connectStdio(program, root, spec.child('process').flag('terminal'), true);
+  protectPaths(program, root, linux, request);
+  program.op(OP_WAIT).because('until the supervisor has connected the network');
+  const network = request.child('network');
+  if (network.str('mode') == 'private' || network.str('mode') == 'none') {
+    const messages = new ByteWriter(1024);
+    containerLinks(messages, network);
+    program.op(OP_NETLINK).imm(NETLINK_ROUTE).buffer(messages.view()).because('lo, addresses and routes');
+  }
+  enterRoot(program, root, spec.child('root').flag('readonly'));
+  becomeProcess(program, spec.child('process'), filter);
+}
+
+/** Host ends of the interfaces, each made with its peer in the container's namespace already. */
+function connectNetwork(program: ProgramWriter, request: Json, pid: i32): void {
+  const interfaces = request.child('network').list('interfaces');
+  if (interfaces.length == 0) return;
+  const messages = new ByteWriter(1024);
+  const patches = hostLinks(messages, interfaces);
+  const blob = program.blob(messages.view());
+  for (let i = 0; i < patches.length; i++)
+    program
+      .op(OP_PATCH32)
+      .imm(blob + patches[i])
+      .reg(pid)
+      .because('the peer goes to the container');
+  program.op(OP_NETLINK).imm(NETLINK_ROUTE).pointer(blob).imm(messages.length).because('veth pair on the bridge');
+}
+
+/** Tear-down: the cgroups; mounts and network die with their namespaces. */
+export function planTeardown(program: ProgramWriter, request: Json): void {
+  removeCgroups(program, placesOf(request, request.str('id')));
+}
+
+/** A pool slot: cgroups under the slot's name and a launcher parked in them. */
+export function planSlot(program: ProgramWriter, request: Json): void {
+  const places = placesOf(request, request.str('id'));
+  makeCgroups(program, places, request.child('facts'));
+  const launch = program.op(OP_LAUNCH).block();
+  program.imm(0);
+  joinCgroups(program, places);
+  program.op(OP_PARK);
+  program.endBlock(launch);
+}

@@ -1,0 +1,221 @@
+// The container's root: overlay or bind, devices, mounts, masks, and the pivot into it. Runs in the child.
+import {
+  OP_CLOSE,
+  OP_ENSURE_DIR,
+  OP_ENSURE_FILE,
+  OP_FCHDIR,
+  OP_MASK,
+  OP_MKNOD_IN_ROOT,
+  OP_MOUNT,
+  OP_MOUNT_SETATTR,
+  OP_MOVE_MOUNT,
+  OP_OPEN_TERMINAL,
+  OP_OPEN_TREE,
+  OP_OPENAT,
+  OP_PIVOT_ROOT,
+  OP_READ_ONLY_PATH,
+  OP_SEND_TERMINAL,
+  OP_STDIO,
+  OP_SYMLINK_IN_ROOT,
+  OP_UMOUNT2,
+} from '../abi';
+import { Json } from '../json';
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  directoryFlag,
+  MNT_DETACH,
+  MOUNT_ATTR_RDONLY,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
+  MS_REC,
+  MS_SLAVE,
+  O_CLOEXEC,
+  O_PATH,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+} from '../kernel';
+import { refuse } from '../status';
+import { appendMount, CgroupMounts, mountAttributes, MountContext, newFileSystem } from './mounts';
+import { ProgramWriter } from './program';
+
+/** Mounts the root over an empty directory of the host, in the container's own mount namespace. Returns the root's register. */
+export function mountRoot(program: ProgramWriter, request: Json): i32 {
+  program
+    .op(OP_MOUNT)
+    .str('')
+    .str('/')
+    .str('')
+    .imm(MS_REC | MS_SLAVE)
+    .str('')
+    .because('nothing mounted in here reaches the host');
+  const rootfs = request.child('rootfs');
+  const lower = rootfs.strings('lower');
+  if (lower.length == 0) refuse('BAD_INPUT', 'rootfs.lower');
+  const root = rootfs.has('upper') ? mountOverlay(program, request, rootfs, lower) : cloneTree(program, lower[0]);
+  program
+    .op(OP_MOVE_MOUNT)
+    .reg(root)
+    .str('')
+    .imm(AT_FDCWD)
+    .str(request.child('paths').str('emptyDirectory'))
+    .imm(MOVE_MOUNT_F_EMPTY_PATH)
+    .because('the root needs a place to pivot from');
+  return root;
+}
+
+function cloneTree(program: ProgramWriter, path: string): i32 {
+  return program
+    .op(OP_OPEN_TREE)
+    .imm(AT_FDCWD)
+    .str(path)
+    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)
+    .into();
+}
+
+/** "lowerdir+" takes one layer a call since Linux 6.8; before, all go into one option. */
+function mountOverlay(program: ProgramWriter, request: Json, rootfs: Json, lower: string[]): i32 {
+  const kernel = request.child('facts').list('kernel');
+  const major = kernel.length > 0 ? kernel[0].integer : 0;
+  const minor = kernel.length > 1 ? kernel[1].integer : 0;
+  const data: string[] = [];
+  if (major > 6 || (major == 6 && minor >= 8)) {
+    for (let i = 0; i < lower.length; i++) data.push('lowerdir+=' + lower[i]);
+  } else data.push('lowerdir=' + lower.join(':'));
+  data.push('upperdir=' + rootfs.str('upper'));
+  data.push('workdir=' + rootfs.str('work'));
+  if (rootfs.flag('volatile')) data.push('volatile');
+  return newFileSystem(program, 'overlay', 'overlay', data, 0);
+}
+
+/** Everything below the root, in the order of the spec. */
+export function populateRoot(program: ProgramWriter, root: i32, spec: Json, request: Json): void {
+  const context = new MountContext(program, root, request);
+  const cgroup = new CgroupMounts(request.child('facts'));
+  const mounts = spec.list('mounts');
+  let devices = false;
+  for (let i = 0; i < mounts.length; i++) {
+    appendMount(context, mounts[i], cgroup);
+    if (mounts[i].str('destination') == '/dev') devices = mounts[i].str('type') == 'tmpfs';
+    if (devices && mounts[i].str('destination') == '/dev') makeDevices(program, root, spec.child('linux'));
+  }
+  const cwd = spec.child('process').str('cwd');
+  if (cwd != '/') {
+    const made = program.op(OP_ENSURE_DIR).reg(root).str(cwd).imm(0o755).imm(-1).imm(-1).into();
+    program.because('the working directory is made where missing');
+    program.op(OP_CLOSE).reg(made);
+    program.free(made);
+  }
+}
+
+const LINKS: StaticArray<string> = [
+  '/proc/self/fd',
+  '/dev/fd',
+  '/proc/self/fd/0',
+  '/dev/stdin',
+  '/proc/self/fd/1',
+  '/dev/stdout',
+  '/proc/self/fd/2',
+  '/dev/stderr',
+  '/proc/kcore',
+  '/dev/core',
+  'pts/ptmx',
+  '/dev/ptmx',
+];
+
+function makeDevices(program: ProgramWriter, root: i32, linux: Json): void {
+  const devices = linux.list('devices');
+  for (let i = 0; i < devices.length; i++) {
+    const device = devices[i];
+    const type = device.str('type');
+    const format = type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
+    const major = device.int('major');
+    const minor = device.int('minor');
+    program
+      .op(OP_MKNOD_IN_ROOT)
+      .reg(root)
+      .str(device.str('path'))
+      .imm(format | <i32>device.int('fileMode', 0o666))
+      .imm(((major & 0xfff) << 8) | (minor & 0xff) | ((minor & ~0xff) << 12))
+      .imm(device.int('uid'))
+      .imm(device.int('gid'));
+  }
+  for (let i = 0; i < LINKS.length; i += 2)
+    program
+      .op(OP_SYMLINK_IN_ROOT)
+      .reg(root)
+      .str(LINKS[i])
+      .str(LINKS[i + 1]);
+}
+
+/** Fds 0–2: the supervisor's pipes, or a pty of the container's own devpts, which /dev/console shows too. */
+export function connectStdio(program: ProgramWriter, root: i32, terminal: bool, console: bool): void {
+  if (!terminal) {
+    program.op(OP_STDIO);
+    return;
+  }
+  const master = program.op(OP_OPEN_TERMINAL).reg(root).str('/dev/ptmx').into();
+  program.op(OP_SEND_TERMINAL).reg(master);
+  program.op(OP_CLOSE).reg(master);
+  program.free(master);
+  if (!console) return;
+  const tree = program
+    .op(OP_OPEN_TREE)
+    .imm(0)
+    .str('')
+    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)
+    .into();
+  const place = program.op(OP_ENSURE_FILE).reg(root).str('/dev/console').imm(0o620).into();
+  program
+    .op(OP_MOVE_MOUNT)
+    .reg(tree)
+    .str('')
+    .reg(place)
+    .str('')
+    .imm(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
+    .because('/dev/console is the container terminal');
+  program.op(OP_CLOSE).reg(place);
+  program.op(OP_CLOSE).reg(tree);
+  program.free(place);
+  program.free(tree);
+}
+
+export function protectPaths(program: ProgramWriter, root: i32, linux: Json, request: Json): void {
+  const masked = linux.strings('maskedPaths');
+  if (masked.length > 0) {
+    const directory = directoryFlag(request.child('facts').str('architecture'));
+    const empty = program
+      .op(OP_OPENAT)
+      .imm(AT_FDCWD)
+      .str(request.child('paths').str('emptyDirectory') + '-mask')
+      .imm(O_PATH | O_CLOEXEC | directory)
+      .imm(0)
+      .into();
+    for (let i = 0; i < masked.length; i++) program.op(OP_MASK).reg(root).str(masked[i]).reg(empty);
+    program.op(OP_CLOSE).reg(empty);
+    program.free(empty);
+  }
+  const readOnly = linux.strings('readonlyPaths');
+  for (let i = 0; i < readOnly.length; i++) program.op(OP_READ_ONLY_PATH).reg(root).str(readOnly[i]);
+}
+
+/** Makes the root read-only where asked, and enters it. */
+export function enterRoot(program: ProgramWriter, root: i32, readOnly: bool): void {
+  if (readOnly)
+    program
+      .op(OP_MOUNT_SETATTR)
+      .reg(root)
+      .str('')
+      .imm(AT_EMPTY_PATH)
+      .buffer(mountAttributes(MOUNT_ATTR_RDONLY, 0))
+      .because('--read-only');
+  program.op(OP_FCHDIR).reg(root);
+  program.op(OP_PIVOT_ROOT).str('.').str('.');
+  program.op(OP_UMOUNT2).str('.').imm(MNT_DETACH).because('the host file system is gone from here on');
+  program.op(OP_CLOSE).reg(root);
+  program.free(root);
+}

@@ -1,0 +1,113 @@
+// The OCI `mounts` list: docker's default mounts, the network files, volumes, binds and tmpfs, outermost targets first.
+import { Json } from '../json';
+import { parseSize } from '../resources/size';
+import { refuse } from '../status';
+
+function mount(target: string, type: string, source: string, options: string): Json {
+  return Json.object()
+    .set('destination', Json.of(target))
+    .set('type', Json.of(type))
+    .set('source', Json.of(source))
+    .set('options', Json.strings(options.split(',')));
+}
+
+/** Builds the list. A user's mount on a default target replaces the default. */
+export function specifyMounts(request: Json): Json {
+  const container = request.child('container');
+  const host = container.child('host');
+  const privileged = host.flag('privileged');
+  const list = Json.array();
+  list.push(mount('/proc', 'proc', 'proc', 'nosuid,noexec,nodev'));
+  list.push(mount('/dev', 'tmpfs', 'tmpfs', 'nosuid,strictatime,mode=755,size=65536k'));
+  list.push(mount('/dev/pts', 'devpts', 'devpts', 'nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5'));
+  list.push(mount('/sys', 'sysfs', 'sysfs', privileged ? 'nosuid,noexec,nodev' : 'nosuid,noexec,nodev,ro'));
+  list.push(mount('/sys/fs/cgroup', 'cgroup', 'cgroup', privileged ? 'nosuid,noexec,nodev' : 'ro,nosuid,noexec,nodev'));
+  if (host.str('ipcMode') != 'host') list.push(mount('/dev/mqueue', 'mqueue', 'mqueue', 'nosuid,noexec,nodev'));
+  specifyShm(list, host);
+  specifyNetworkFiles(list, request);
+  if (host.flag('init')) list.push(mount('/sbin/docker-init', 'bind', request.child('paths').str('init'), 'bind,ro'));
+  const own = request.list('mounts');
+  for (let i = 0; i < own.length; i++) replace(list, specifyOne(own[i], i));
+  const tmpfs = host.child('tmpfs');
+  for (let i = 0; i < tmpfs.keys.length; i++) {
+    checkTarget(tmpfs.keys[i], 'tmpfs');
+    const options = tmpfs.items[i].text;
+    replace(
+      list,
+      mount(tmpfs.keys[i], 'tmpfs', 'tmpfs', 'nosuid,nodev,noexec' + (options.length > 0 ? ',' + options : '')),
+    );
+  }
+  return list;
+}
+
+function specifyShm(list: Json, host: Json): void {
+  const mode = host.str('ipcMode');
+  if (mode == 'host') {
+    list.push(mount('/dev/shm', 'bind', '/dev/shm', 'rbind,nosuid,noexec,nodev'));
+    return;
+  }
+  let size: i64 = 67108864;
+  const given = host.get('shmSize');
+  if (given) {
+    const parsed = parseSize(given, 'shmSize');
+    if (parsed > 0) size = parsed;
+    else if (parsed < 0) refuse('SHM_SIZE', 'shmSize', parsed.toString());
+  }
+  list.push(mount('/dev/shm', 'tmpfs', 'shm', 'nosuid,noexec,nodev,mode=1777,size=' + size.toString()));
+}
+
+function specifyNetworkFiles(list: Json, request: Json): void {
+  const paths = request.child('paths');
+  const readOnly = '';
+  if (paths.str('resolvConf') != '')
+    list.push(mount('/etc/resolv.conf', 'bind', paths.str('resolvConf'), 'bind' + readOnly));
+  if (paths.str('hostname') != '') list.push(mount('/etc/hostname', 'bind', paths.str('hostname'), 'bind' + readOnly));
+  if (paths.str('hosts') != '') list.push(mount('/etc/hosts', 'bind', paths.str('hosts'), 'bind' + readOnly));
+}
+
+/** In place of a mount with the same target, else behind every mount that its target lies in. */
+function replace(list: Json, added: Json): void {
+  const target = added.str('destination');
+  for (let i = 0; i < list.items.length; i++) {
+    if (list.items[i].str('destination') == target) {
+      list.items[i] = added;
+      return;
+    }
+  }
+  // A parent goes before its children, whatever the order on the command line.
+  let at = list.items.length;
+  for (let i = list.items.length - 1; i >= 0; i--) {
+    if (list.items[i].str('destination').startsWith(target == '/' ? target : target + '/')) at = i;
+  }
+  list.items.push(added);
+  for (let i = list.items.length - 1; i > at; i--) list.items[i] = list.items[i - 1];
+  list.items[at] = added;
+}
+
+function checkTarget(target: string, field: string): void {
+  if (!target.startsWith('/')) refuse('MOUNT_NOT_ABSOLUTE', field, target);
+  if (target == '/') refuse('MOUNT_ON_ROOT', field, target);
+  if (target.indexOf('/../') >= 0 || target.endsWith('/..')) refuse('MOUNT_NOT_CLEAN', field, target);
+}
+
+const PROPAGATIONS = ',private,rprivate,shared,rshared,slave,rslave,';
+
+function specifyOne(given: Json, index: i32): Json {
+  const field = 'mounts[' + index.toString() + ']';
+  const target = given.str('target');
+  checkTarget(target, field);
+  const readOnly = given.flag('readOnly');
+  if (given.str('type') == 'tmpfs') {
+    let options = 'nosuid,nodev,noexec';
+    const size = given.get('tmpfsSize');
+    if (size) options += ',size=' + parseSize(size, field + '.tmpfsSize').toString();
+    if (given.has('tmpfsMode')) options += ',mode=' + given.int('tmpfsMode').toString(8);
+    if (given.str('tmpfsOptions') != '') options += ',' + given.str('tmpfsOptions');
+    return mount(target, 'tmpfs', 'tmpfs', readOnly ? options + ',ro' : options);
+  }
+  const propagation = given.str('propagation', 'rprivate');
+  if (PROPAGATIONS.indexOf(',' + propagation + ',') < 0) refuse('MOUNT_PROPAGATION', field, propagation);
+  let options = given.flag('nonRecursive') ? 'bind' : 'rbind';
+  if (readOnly) options += given.str('readOnlyRecursive', 'enabled') == 'disabled' ? ',ro' : ',rro';
+  return mount(target, 'bind', given.str('source'), options + ',' + propagation);
+}

@@ -1,0 +1,61 @@
+// --security-opt, masked and read-only paths, sysctls.
+import { Json } from '../json';
+import { refuse } from '../status';
+
+// moby's oci/defaults.go keeps the same two lists.
+const MASKED =
+  '/proc/asound,/proc/acpi,/proc/interrupts,/proc/kcore,/proc/keys,/proc/latency_stats,/proc/timer_list,/proc/timer_stats,/proc/sched_debug,/proc/scsi,/sys/firmware,/sys/devices/virtual/powercap';
+const READ_ONLY = '/proc/bus,/proc/fs,/proc/irq,/proc/sys,/proc/sysrq-trigger';
+
+/** Refuses options that this kernel cannot honour; returns whether system paths stay unconfined. */
+export function checkSecurityOptions(host: Json, features: string[]): bool {
+  let unconfined = host.flag('privileged');
+  const options = host.strings('securityOpt');
+  for (let i = 0; i < options.length; i++) {
+    const option = options[i];
+    const separator = option.indexOf('=') >= 0 ? '=' : ':';
+    const name = option.split(separator)[0];
+    const value = option.substring(name.length + 1);
+    if (name == 'apparmor') {
+      if (value != 'unconfined' && !features.includes('apparmor')) refuse('NO_APPARMOR', 'securityOpt', option);
+    } else if (name == 'label') {
+      if (value != 'disable' && !features.includes('selinux')) refuse('NO_SELINUX', 'securityOpt', option);
+    } else if (name == 'systempaths') {
+      if (value == 'unconfined') unconfined = true;
+      else refuse('SECURITY_OPTION', 'securityOpt', option);
+    } else if (name != 'seccomp' && name != 'no-new-privileges') refuse('SECURITY_OPTION', 'securityOpt', option);
+  }
+  return unconfined;
+}
+
+export function specifyPaths(linux: Json, host: Json, unconfined: bool): void {
+  const masked = host.get('maskedPaths');
+  const readOnly = host.get('readonlyPaths');
+  linux.set('maskedPaths', masked ? masked : unconfined ? Json.array() : Json.strings(MASKED.split(',')));
+  linux.set('readonlyPaths', readOnly ? readOnly : unconfined ? Json.array() : Json.strings(READ_ONLY.split(',')));
+}
+
+const IPC_SYSCTLS =
+  ',kernel.msgmax,kernel.msgmnb,kernel.msgmni,kernel.sem,kernel.shmall,kernel.shmmax,kernel.shmmni,kernel.shm_rmid_forced,';
+
+/** Only namespaced sysctls of namespaces that are the container's own, as docker's client documentation says. */
+export function specifySysctls(request: Json): Json {
+  const host = request.child('container').child('host');
+  const result = Json.object();
+  const network = request.child('network');
+  const ownNetwork = network.str('mode') == 'none' || network.str('mode') == 'private';
+  const defaults = network.child('sysctls');
+  if (ownNetwork) for (let i = 0; i < defaults.keys.length; i++) result.set(defaults.keys[i], defaults.items[i]);
+  const given = host.child('sysctls');
+  for (let i = 0; i < given.keys.length; i++) {
+    const name = given.keys[i];
+    if (name.startsWith('net.')) {
+      if (!ownNetwork) refuse('SYSCTL_HOST_NETWORK', 'sysctls', name);
+    } else if (name.startsWith('fs.mqueue.') || IPC_SYSCTLS.indexOf(',' + name + ',') >= 0) {
+      if (host.str('ipcMode') == 'host') refuse('SYSCTL_HOST_IPC', 'sysctls', name);
+    } else refuse('SYSCTL_NOT_NAMESPACED', 'sysctls', name);
+    if (name.indexOf('..') >= 0) refuse('SYSCTL_NOT_NAMESPACED', 'sysctls', name);
+    result.set(name, given.items[i]);
+  }
+  return result;
+}

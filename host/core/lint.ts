@@ -1,0 +1,116 @@
+// Properties of a set-up program that must hold before it may run: checked over the ops, whoever planned them.
+import { GantryError } from '../errors.ts';
+import { type Op, type Program, readProgram } from './program.ts';
+
+interface Rule {
+  name: string;
+  /** Returns the offending op, or undefined. */
+  violation: (child: Op[], program: Program) => Op | undefined;
+}
+
+const before = (ops: Op[], name: string): Op[] => {
+  const at = ops.findLastIndex((op) => op.name === name);
+  return at < 0 ? ops : ops.slice(0, at);
+};
+const first = (ops: Op[]): Op | undefined => ops[0];
+const text = (op: Op, index: number): string | undefined => {
+  const operand = op.operands[index];
+  return operand?.kind === 'string' ? operand.text : undefined;
+};
+const number = (op: Op, index: number): bigint | undefined => {
+  const operand = op.operands[index];
+  return operand?.kind === 'number' ? operand.value : undefined;
+};
+
+const MOVE_MOUNT_T_EMPTY_PATH = 0x40n;
+
+const rules: Rule[] = [
+  {
+    name: 'every mount target inside the container is an fd resolved in the root',
+    violation: (child) =>
+      child.find((op, index) => {
+        if (op.name !== 'move_mount') return false;
+        const target = op.operands[2];
+        if (target?.kind !== 'register') return index !== child.findIndex((other) => other.name === 'move_mount');
+        const maker = child.slice(0, index).findLast((other) => other.destination === target.register);
+        return (
+          !['ensure_dir', 'ensure_file', 'open_in_root'].includes(maker?.name ?? '') ||
+          text(op, 3) !== '' ||
+          ((number(op, 4) ?? 0n) & MOVE_MOUNT_T_EMPTY_PATH) === 0n
+        );
+      }),
+  },
+  {
+    name: 'no mount by path but the change of propagation',
+    violation: (child) => child.find((op) => op.name === 'mount' && text(op, 1) !== '/'),
+  },
+  {
+    name: 'nothing but fds 0-2 survives',
+    violation: (child) =>
+      child.some((op) => op.name === 'execve') && !before(child, 'execve').some((op) => op.name === 'seal')
+        ? child.at(-1)
+        : undefined,
+  },
+  {
+    name: 'capabilities drop before exec',
+    violation: (child) => {
+      const lead = before(child, 'execve');
+      return child.some((op) => op.name === 'execve') && !lead.some((op) => op.name === 'capset')
+        ? child.at(-1)
+        : undefined;
+    },
+  },
+  {
+    name: 'ids change before capabilities are set for good',
+    violation: (child) => {
+      const last = child.findLastIndex((op) => op.name === 'capset');
+      return first(child.slice(last + 1).filter((op) => /^setres|^setgroups$/.test(op.name)));
+    },
+  },
+  {
+    name: 'exec is the last op',
+    violation: (child) => {
+      const at = child.findIndex((op) => op.name === 'execve');
+      return at >= 0 ? child[at + 1] : undefined;
+    },
+  },
+  {
+    name: 'the host file system is left before exec',
+    violation: (child) => {
+      const pivot = child.findIndex((op) => op.name === 'pivot_root');
+      if (pivot < 0) return undefined;
+      return child[pivot + 1]?.name === 'umount2' ? undefined : child[pivot];
+    },
+  },
+];
+
+/** Ops of the innermost clone block: what the container's first process does. */
+function childOps(program: Program): Op[] {
+  const clone = program.ops.find((op) => op.name === 'clone');
+  const length = clone?.operands[0];
+  if (clone === undefined || length?.kind !== 'number') return [];
+  return program.ops.slice(clone.index + 1, clone.index + 1 + Number(length.value));
+}
+
+/** Checks every rule over a set-up or exec program. @throws {GantryError} PLAN_REFUSED with the rule and the op. */
+export function lintPlan(bytes: Uint8Array): void {
+  const program = readProgram(bytes);
+  const child = childOps(program);
+  for (const rule of rules) {
+    const op = rule.violation(child, program);
+    if (op !== undefined)
+      throw new GantryError(
+        'PLAN_REFUSED',
+        `Cannot run the plan: op ${op.index} (${op.name}) violates "${rule.name}"`,
+        {
+          hint: 'This is a defect of gantry: please report it with the output of `gantry plan`',
+          details: { op: op.index, rule: rule.name },
+        },
+      );
+  }
+}
+
+/** The rules, for documentation and `gantry plan --lint`. */
+export function lintRules(): string[] {
+  return rules.map((rule) => rule.name);
+}

@@ -1,0 +1,70 @@
+// Requests → plans: the calls into the core that the engine and the backends make.
+import type { ContainerConfig } from '../types.ts';
+import type { CgroupWrite, ExecRequest, HostFacts, Plan, PlanRequest } from '../plan-types.ts';
+import { callCore } from './core.ts';
+import { lintPlan } from './lint.ts';
+import { seccompFilter } from './seccomp.ts';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+function encode(value: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(value));
+}
+
+/** Splits "u32 length, bytes" parts. */
+function parts(bytes: Uint8Array): Uint8Array[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const found: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = view.getUint32(at, true);
+    found.push(bytes.subarray(at + 4, at + 4 + length));
+    at += 4 + length;
+  }
+  return found;
+}
+
+/**
+ * Plans a container: its spec, its programs and its limits. Runs nothing.
+ * @throws {GantryError} with the core's reason; PLAN_REFUSED where a lint rule is violated.
+ */
+export function planContainer(request: PlanRequest): Plan {
+  const seccomp = seccompFilter(request.container, request.facts);
+  const [json, setup, teardown] = parts(callCore('planContainer', encode(request), seccomp.filter));
+  const { spec, cgroupWrites } = JSON.parse(decoder.decode(json)) as {
+    spec: Record<string, unknown>;
+    cgroupWrites: CgroupWrite[];
+  };
+  if (seccomp.profile !== undefined) Object.assign(spec.linux as object, { seccomp: seccomp.profile });
+  const plan = { id: request.id, spec, setup: setup!, teardown: teardown!, cgroupWrites, warnings: seccomp.warnings };
+  lintPlan(plan.setup);
+  return plan;
+}
+
+/** Plans a process in a running container. */
+export function planExec(request: ExecRequest): Uint8Array {
+  const container = request.privileged
+    ? { ...request.container, host: { ...request.container.host, privileged: true } }
+    : request.container;
+  const program = callCore('planExec', encode(request), seccompFilter(container, request.facts).filter);
+  lintPlan(program);
+  return program;
+}
+
+const emptyHost = { host: { cgroupParent: '' } };
+
+/** Plans a pool slot: cgroups with a launcher parked in them, and their removal. */
+export function planPool(
+  facts: HostFacts,
+  slot: string,
+  cgroupParent: string,
+): { program: Uint8Array; teardown: Uint8Array } {
+  const container = { ...emptyHost, host: { cgroupParent } };
+  const [program, teardown] = parts(callCore('planSlot', encode({ facts, id: slot, container })));
+  return { program: program!, teardown: teardown! };
+}
+
+/** Plans the removal of what a container may have left: after a crash of its supervisor. */
+export function planTeardown(facts: HostFacts, id: string, container: ContainerConfig): Uint8Array {
+  return callCore('planTeardown', encode({ facts, id, container }));
+}

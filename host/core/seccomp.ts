@@ -1,0 +1,65 @@
+// Seccomp filters of containers: compiled once for each profile, capability set and kernel, then remembered.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { GantryError } from '../errors.ts';
+import type { HostFacts } from '../plan-types.ts';
+import type { ContainerConfig } from '../types.ts';
+import { callCore } from './core.ts';
+
+export interface SeccompFilter {
+  /** Instructions; empty: unconfined. */
+  filter: Uint8Array;
+  /** Resolved OCI linux.seccomp; undefined: unconfined. */
+  profile: unknown;
+  warnings: string[];
+}
+
+const remembered = new Map<string, SeccompFilter>();
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The profile that --security-opt seccomp= names; "" is the default, undefined unconfined. */
+function profileText(container: ContainerConfig): string | undefined {
+  const option = container.host.securityOpt.findLast((entry) => /^seccomp[=:]/.test(entry));
+  const value = option?.slice('seccomp='.length);
+  if (value === undefined) return container.host.privileged ? undefined : '';
+  if (value === 'unconfined') return undefined;
+  if (value === 'builtin' || value === 'default') return '';
+  if (value.startsWith('{')) return value;
+  try {
+    return readFileSync(value, 'utf8');
+  } catch (cause) {
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      `Cannot read the seccomp profile "${value}": ${(cause as Error).message}`,
+      {
+        hint: 'Give the path of a profile in JSON, "builtin" or "unconfined"',
+        cause,
+      },
+    );
+  }
+}
+
+/** Compiles what the container asks for. @throws {GantryError} INVALID_ARGUMENT with what is wrong in the profile. */
+export function seccompFilter(container: ContainerConfig, facts: HostFacts): SeccompFilter {
+  const text = profileText(container);
+  if (text === undefined || !facts.features.includes('seccomp'))
+    return { filter: new Uint8Array(), profile: undefined, warnings: [] };
+  const { privileged, capAdd, capDrop } = container.host;
+  const target = JSON.stringify({
+    architecture: facts.architecture,
+    kernel: facts.kernel,
+    host: { privileged, capAdd, capDrop },
+    available: facts.capabilities,
+  });
+  const key = createHash('sha256').update(target).update('\0').update(text).digest('base64');
+  let found = remembered.get(key);
+  if (found === undefined) {
+    const inputs = [encoder.encode(text), encoder.encode(target)] as const;
+    const filter = callCore('compileSeccomp', ...inputs);
+    const profile: unknown = JSON.parse(decoder.decode(callCore('resolveSeccomp', ...inputs)));
+    found = { filter, profile, warnings: [] };
+    remembered.set(key, found);
+  }
+  return found;
+}
