@@ -1,9 +1,14 @@
 // The wasm exports, and nothing else.
 import { PLAN_VERSION } from './abi';
-import { ByteWriter } from './bytes';
+import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
+import { planExec as planExecOf } from './plan/exec';
+import { allWrites, planSetup, planSlot as planSlotOf, planTeardown as planTeardownOf } from './plan/plan';
+import { ProgramWriter } from './plan/program';
+import { parseCpus, parseSizeText } from './resources/size';
 import { compileSeccompFilter, resolveFor } from './seccomp/compile';
 import { capabilityMask, capabilityNames, resolveCapabilities } from './spec/capabilities';
+import { specify } from './spec/specify';
 import { clearRefusal, refuse, refused, writeRefusal } from './status';
 
 let resultAt: usize = 0;
@@ -66,4 +71,88 @@ function input(pointer: usize, length: i32): Json {
   const request = parseJson(pointer, length);
   if (!request) refuse('BAD_INPUT', 'JSON');
   return request ? request : Json.object();
+}
+
+/** "u32 length, bytes" of one part of a result. */
+function part(out: ByteWriter, bytes: ByteWriter): void {
+  out.u32(bytes.length);
+  out.writer(bytes);
+}
+
+function programPart(out: ByteWriter, program: ProgramWriter): void {
+  out.u32(program.size);
+  program.write(out);
+}
+
+function architectureOf(request: Json): string {
+  return request.child('facts').str('architecture');
+}
+
+/** Plan request JSON and seccomp filter → parts: {spec, cgroupWrites} JSON, set-up program, tear-down program. */
+export function planContainer(pointer: usize, length: i32, filter: usize, filterSize: i32): i32 {
+  const request = input(pointer, length);
+  const out = new ByteWriter(65536);
+  const spec = specify(request);
+  const writes = allWrites(spec, request.child('facts'));
+  const list = Json.array();
+  for (let i = 0; i < writes.length; i++)
+    list.push(
+      Json.object()
+        .set('controller', Json.of(writes[i].controller))
+        .set('file', Json.of(writes[i].file))
+        .set('value', Json.of(writes[i].value)),
+    );
+  const setup = new ProgramWriter(architectureOf(request));
+  planSetup(setup, request, spec, writes, new Bytes(filter, filterSize));
+  const teardown = new ProgramWriter(architectureOf(request));
+  planTeardownOf(teardown, request);
+  const json = new ByteWriter(16384);
+  writeJson(json, Json.object().set('spec', spec).set('cgroupWrites', list));
+  part(out, json);
+  programPart(out, setup);
+  programPart(out, teardown);
+  return finish(out);
+}
+
+/** Exec request JSON and seccomp filter → program. */
+export function planExec(pointer: usize, length: i32, filter: usize, filterSize: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planExecOf(program, request, new Bytes(filter, filterSize));
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** {facts, id, container} → parts: the slot's program, its removal. */
+export function planSlot(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const slot = new ProgramWriter(architectureOf(request));
+  planSlotOf(slot, request);
+  const teardown = new ProgramWriter(architectureOf(request));
+  planTeardownOf(teardown, request);
+  const out = new ByteWriter(16384);
+  programPart(out, slot);
+  programPart(out, teardown);
+  return finish(out);
+}
+
+/** {facts, id, container} → program that removes what a container left. */
+export function planTeardown(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planTeardownOf(program, request);
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** {kind: "bytes" | "cpus", text} → decimal text: bytes, or 1e-9 CPUs. */
+export function parseQuantity(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const text = request.str('text');
+  const value = request.str('kind') == 'cpus' ? parseCpus(text, 'cpus') : parseSizeText(text, request.str('kind'));
+  const out = new ByteWriter();
+  out.text(value.toString());
+  return finish(out);
 }

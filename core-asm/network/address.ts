@@ -1,0 +1,61 @@
+// Text → bytes of MAC, IPv4 and IPv6 addresses.
+import { refuse } from '../status';
+
+/** 4 or 16 bytes; empty (and refused) where malformed. */
+export function parseAddress(text: string, field: string): u8[] {
+  const bytes = text.includes(':') ? parseIPv6(text) : parseIPv4(text);
+  if (bytes.length == 0) refuse('ADDRESS', field, text);
+  return bytes;
+}
+
+function parseIPv4(text: string): u8[] {
+  const parts = text.split('.');
+  const bytes: u8[] = [];
+  if (parts.length != 4) return bytes;
+  for (let i = 0; i < 4; i++) {
+    const value = parseInt(parts[i]);
+    if (isNaN(value) || value < 0 || value > 255 || parts[i].length > 3) return [];
+    bytes.push(<u8>value);
+  }
+  return bytes;
+}
+
+function groups(text: string): u8[] | null {
+  const bytes: u8[] = [];
+  if (text == '') return bytes;
+  const parts = text.split(':');
+  for (let i = 0; i < parts.length; i++) {
+    if (parts[i].length == 0 || parts[i].length > 4) return null;
+    const value = parseInt(parts[i], 16);
+    if (isNaN(value)) return null;
+    bytes.push(<u8>(<i32>value >> 8));
+    bytes.push(<u8>(<i32>value & 0xff));
+  }
+  return bytes;
+}
+
+function parseIPv6(text: string): u8[] {
+  const halves = text.split('::');
+  if (halves.length > 2) return [];
+  const head = groups(halves[0]);
+  const tail = halves.length == 2 ? groups(halves[1]) : [];
+  if (!head || !tail) return [];
+  const missing = 16 - head.length - tail.length;
+  if (missing < 0 || (halves.length == 1 && missing != 0)) return [];
+  const bytes = head.slice(0);
+  for (let i = 0; i < missing; i++) bytes.push(0);
+  return bytes.concat(tail);
+}
+
+/** Six bytes of "02:42:ac:11:00:02". */
+export function parseMac(text: string, field: string): u8[] {
+  const parts = text.split(':');
+  const bytes: u8[] = [];
+  for (let i = 0; i < parts.length; i++) {
+    const value = parseInt(parts[i], 16);
+    if (isNaN(value) || parts[i].length != 2) break;
+    bytes.push(<u8>value);
+  }
+  if (bytes.length != 6) refuse('MAC_ADDRESS', field, text);
+  return bytes;
+}
