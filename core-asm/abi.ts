@@ -182,7 +182,7 @@ export const FRAME_HEADER = 8;
 export const FRAME_MAX = 2097152;
 
 // Host → supervisor.
-/** A program ending in LAUNCH{… PARK}: makes this connection a pool slot. Answer: READY or FAILED. */
+/** As RUN, with a program ending in LAUNCH{… PARK}: makes this connection a pool slot. Answer: READY or FAILED. */
 export const FRAME_PREPARE = 1;
 /** u32 set-up length, u32 tear-down length (0: none), both programs. Answer: STARTED, DONE (no LAUNCH in it) or FAILED. */
 export const FRAME_RUN = 2;

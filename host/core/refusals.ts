@@ -2,6 +2,7 @@
 import { GantryError } from '../errors.ts';
 import type { Refusal } from './refusal.ts';
 import { resourceRefusals } from './resource-refusals.ts';
+import { specRefusals } from './spec-refusals.ts';
 
 const refusals: Record<string, Refusal> = {
   BAD_INPUT: {
@@ -9,6 +10,7 @@ const refusals: Record<string, Refusal> = {
     message: (field) => `Cannot plan: the request's "${field}" is malformed`,
   },
   ...resourceRefusals,
+  ...specRefusals,
 };
 
 /** @returns the error for a refusal; an unknown code is a bug and says so. */

@@ -1,0 +1,52 @@
+// Refusals of core-asm/spec, core-asm/seccomp and core-asm/network as sentences.
+import type { Refusal } from './refusal.ts';
+
+const invalid = (message: Refusal['message'], hint?: Refusal['hint']): Refusal =>
+  hint === undefined ? { error: 'INVALID_ARGUMENT', message } : { error: 'INVALID_ARGUMENT', message, hint };
+const unsupported = (message: Refusal['message']): Refusal => ({ error: 'UNSUPPORTED', message });
+
+export const specRefusals: Record<string, Refusal> = {
+  UNKNOWN_CAPABILITY: invalid(
+    (field, value) => `Cannot read ${field} "${value}": no such capability`,
+    'capabilities(7) lists them; CAP_ may be left out',
+  ),
+  NO_COMMAND: invalid(() => 'Cannot plan the container: no command specified', 'Give a command behind the image'),
+  WORKDIR_NOT_ABSOLUTE: invalid((_field, value) => `Cannot use the working directory "${value}": it must be absolute`),
+  OOM_SCORE_RANGE: invalid((_field, value) => `Cannot set oomScoreAdj to "${value}": the range is -1000 to 1000`),
+  UNKNOWN_ULIMIT: invalid((_field, value) => `Cannot set the ulimit "${value}": no such limit`),
+  ULIMIT_SOFT_ABOVE_HARD: invalid((_field, value) => `Cannot set the ulimit "${value}": soft is above hard`),
+  JOIN_NOT_RUNNING: invalid((field, value) => `Cannot use "${value}" as ${field}: that container is not running`),
+  NAMESPACE_MODE: invalid((field, value) => `Cannot read ${field} "${value}"`, 'private, host or container:NAME'),
+  USER_NAMESPACE_UNSUPPORTED: unsupported(() => 'Cannot give the container a user namespace: not supported yet'),
+  NO_TIME_NAMESPACE: unsupported(() => 'Cannot set the time offset: this kernel has no time namespaces'),
+  TIME_OFFSET: invalid(
+    (_field, value) => `Cannot read the time offset "${value}"`,
+    'monotonic=SECONDS,boottime=SECONDS',
+  ),
+  SHM_SIZE: invalid((_field, value) => `Cannot set shmSize to "${value}": it must not be negative`),
+  MOUNT_NOT_ABSOLUTE: invalid((_field, value) => `Cannot mount on "${value}": the target must be absolute`),
+  MOUNT_ON_ROOT: invalid(() => 'Cannot mount on "/": the root is the image'),
+  MOUNT_NOT_CLEAN: invalid((_field, value) => `Cannot mount on "${value}": the target must not hold ".."`),
+  MOUNT_PROPAGATION: invalid((_field, value) => `Cannot read the propagation "${value}"`),
+  MOUNT_OPTION_LONG: invalid((_field, value) => `Cannot pass the mount option "${value}": longer than 255 bytes`),
+  NO_APPARMOR: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no AppArmor`),
+  NO_SELINUX: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no SELinux`),
+  SECURITY_OPTION: invalid((_field, value) => `Cannot read the security option "${value}"`),
+  SYSCTL_HOST_NETWORK: invalid((_field, value) => `Cannot set "${value}": the network is not the container's own`),
+  SYSCTL_HOST_IPC: invalid((_field, value) => `Cannot set "${value}": the IPC namespace is the host's`),
+  SYSCTL_NOT_NAMESPACED: invalid((_field, value) => `Cannot set "${value}": it would change the whole host`),
+  SECCOMP_PROFILE: invalid(() => 'Cannot read the seccomp profile: malformed JSON'),
+  SECCOMP_NO_NAMES: invalid((field) => `Cannot compile the seccomp profile: "${field}" names no system call`),
+  SECCOMP_ACTION: invalid(
+    (field, value) => `Cannot compile the seccomp profile: unknown action "${value}" in "${field}"`,
+  ),
+  SECCOMP_OPERATOR: invalid((_field, value) => `Cannot compile the seccomp profile: unknown operator "${value}"`),
+  SECCOMP_ARGUMENT: invalid(
+    (_field, value) => `Cannot compile the seccomp profile: argument ${value} is not one of 0 to 5`,
+  ),
+  SECCOMP_TOO_LARGE: invalid(
+    (_field, value, bound) => `Cannot compile the seccomp profile: ${value} instructions, the kernel takes ${bound}`,
+  ),
+  ADDRESS: invalid((field, value) => `Cannot read the address "${value}" of "${field}"`),
+  MAC_ADDRESS: invalid((_field, value) => `Cannot read the MAC address "${value}"`),
+};
