@@ -1,0 +1,203 @@
+// What planning needs to know of this machine, from /proc and /sys. Nothing is changed and no process is started.
+import { access, readFile, stat } from 'node:fs/promises';
+import { release } from 'node:os';
+import type { CgroupFacts, HostFacts } from '../plan-types.ts';
+import { capabilityNames } from './capabilities.ts';
+import { cgroupLayout } from './cgroup-layout.ts';
+
+/** Reads the facts once; `devices` are looked up at each call, because nodes come and go. */
+export function createFacts(): (devices?: string[]) => Promise<HostFacts> {
+  let cached: Promise<HostFacts> | undefined;
+  return async (devices = []) => {
+    cached ??= readFacts();
+    const facts = await cached.catch((error: unknown) => {
+      cached = undefined;
+      throw error;
+    });
+    return { ...facts, devices: await deviceNodes(devices) };
+  };
+}
+
+async function readFacts(): Promise<HostFacts> {
+  const cgroup = await readCgroups();
+  const [status, limits, meminfo, score, auxv] = await Promise.all([
+    text('/proc/self/status'),
+    text('/proc/self/limits'),
+    text('/proc/meminfo'),
+    text('/proc/self/oom_score_adj'),
+    readFile('/proc/self/auxv').catch(() => new Uint8Array(0)),
+  ]);
+  const kernel = kernelVersion(release());
+  const [cpusetCpus, cpusetMems] = await readCpusets(cgroup);
+  return {
+    architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+    kernel,
+    cgroup,
+    cpus: Math.max(1, listLength(cpusetCpus)),
+    cpusetCpus,
+    cpusetMems,
+    memoryBytes: Number(/^MemTotal:\s+(\d+) kB$/m.exec(meminfo)?.[1] ?? 0) * 1024,
+    swapAccounting: await hasSwapAccounting(cgroup),
+    features: await readFeatures(kernel, cgroup, status),
+    capabilities: capabilityNames(BigInt(`0x${/^CapEff:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)),
+    hardLimits: parseHardLimits(limits),
+    oomScoreAdj: Number(score.trim() || 0),
+    pageSize: pageSize(auxv),
+    devices: {},
+  };
+}
+
+async function text(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '');
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** "6.18.5-cloud" → [6, 18]. */
+export function kernelVersion(name: string): [number, number] {
+  const [, major = '0', minor = '0'] = /^(\d+)\.(\d+)/.exec(name) ?? [];
+  return [Number(major), Number(minor)];
+}
+
+async function readCgroups(): Promise<CgroupFacts> {
+  const mountinfo = await text('/proc/self/mountinfo');
+  const unified = cgroupLayout(mountinfo, '').mounts[''];
+  return cgroupLayout(mountinfo, unified === undefined ? '' : await text(`${unified}/cgroup.controllers`));
+}
+
+/** CPUs and memory nodes that this machine (or the cgroup namespace we run in) has, in list format. */
+async function readCpusets(cgroup: CgroupFacts): Promise<[string, string]> {
+  const root = cgroup.layout === 'v2' ? cgroup.mounts[''] : cgroup.mounts.cpuset;
+  const first = async (...paths: string[]): Promise<string> => {
+    for (const path of paths) {
+      const found = (await text(path)).trim();
+      if (found !== '') return found;
+    }
+    return '0';
+  };
+  return Promise.all([
+    first(`${root}/cpuset.cpus.effective`, `${root}/cpuset.effective_cpus`, '/sys/devices/system/cpu/online'),
+    first(`${root}/cpuset.mems.effective`, `${root}/cpuset.effective_mems`, '/sys/devices/system/node/online'),
+  ]);
+}
+
+/** Number of entries of a list such as "0-2,7". */
+export function listLength(list: string): number {
+  let count = 0;
+  for (const part of list.split(',')) {
+    const [, from, to] = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(part) ?? [];
+    if (from !== undefined) count += Number(to ?? from) - Number(from) + 1;
+  }
+  return count;
+}
+
+/** v1 has the file in every cgroup; v2 in every cgroup but the root, so there the kernel's age decides (5.8). */
+async function hasSwapAccounting({ layout, mounts }: CgroupFacts): Promise<boolean> {
+  if (layout === 'v2') return !/\bswapaccount=0\b/.test(await text('/proc/cmdline'));
+  return mounts.memory !== undefined && (await exists(`${mounts.memory}/memory.memsw.limit_in_bytes`));
+}
+
+async function readFeatures(kernel: [number, number], cgroup: CgroupFacts, status: string): Promise<string[]> {
+  const [filesystems, apparmor] = await Promise.all([
+    text('/proc/filesystems'),
+    text('/sys/module/apparmor/parameters/enabled'),
+  ]);
+  const atLeast = (major: number, minor: number): boolean =>
+    kernel[0] > major || (kernel[0] === major && kernel[1] >= minor);
+  const has = (name: string): boolean => new RegExp(`\\t${name}$`, 'm').test(filesystems);
+  const namespace = (name: string): Promise<boolean> => exists(`/proc/self/ns/${name}`);
+  const found: Record<string, boolean> = {
+    apparmor: apparmor.startsWith('Y'),
+    selinux: await exists('/sys/fs/selinux/enforce'),
+    time_namespace: await namespace('time'),
+    user_namespace: await namespace('user'),
+    cgroup_namespace: await namespace('cgroup'),
+    // mount_setattr(2): Linux 5.12, together with idmapped mounts.
+    idmapped_mounts: atLeast(5, 12),
+    mount_attr_recursive: atLeast(5, 12),
+    seccomp: /^Seccomp:/m.test(status),
+    overlay: has('overlay'),
+    erofs: has('erofs'),
+    fuse: has('fuse'),
+    ipv6: await exists('/proc/net/if_inet6'),
+    bfq: cgroup.mounts.blkio !== undefined && (await exists(`${cgroup.mounts.blkio}/blkio.bfq.io_serviced`)),
+    psi: await exists('/proc/pressure'),
+    // cgroup.kill: Linux 5.14.
+    cgroup_kill: cgroup.layout === 'v2' && atLeast(5, 14),
+  };
+  return Object.keys(found).filter((name) => found[name]);
+}
+
+/** The kernel's words for each limit of proc_pid_limits(5) → the name of getrlimit(2). */
+const limitNames: Record<string, string> = {
+  'cpu time': 'cpu',
+  'file size': 'fsize',
+  'data size': 'data',
+  'stack size': 'stack',
+  'core file size': 'core',
+  'resident set': 'rss',
+  processes: 'nproc',
+  'open files': 'nofile',
+  'locked memory': 'memlock',
+  'address space': 'as',
+  'file locks': 'locks',
+  'pending signals': 'sigpending',
+  'msgqueue size': 'msgqueue',
+  'nice priority': 'nice',
+  'realtime priority': 'rtprio',
+  'realtime timeout': 'rttime',
+};
+
+/** Hard limits of /proc/PID/limits by name; -1 unlimited. */
+export function parseHardLimits(limits: string): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const line of limits.split('\n')) {
+    const [, words = '', hard = ''] = /^Max (.+?)\s{2,}\S+\s+(\S+)/.exec(line) ?? [];
+    const name = limitNames[words];
+    if (name !== undefined) found[name] = hard === 'unlimited' ? -1 : Number(hard);
+  }
+  return found;
+}
+
+const AT_PAGESZ = 6n;
+
+/** getauxval(3): pairs of 64-bit words. */
+function pageSize(auxv: Uint8Array): number {
+  const view = new DataView(auxv.buffer, auxv.byteOffset, auxv.byteLength);
+  for (let at = 0; at + 16 <= auxv.length; at += 16)
+    if (view.getBigUint64(at, true) === AT_PAGESZ) return Number(view.getBigUint64(at + 8, true));
+  return 4096;
+}
+
+const S_IFMT = 0o170000n;
+const S_IFBLK = 0o060000n;
+const S_IFCHR = 0o020000n;
+
+/** Block and character devices among the paths, symbolic links followed; others are left out. */
+async function deviceNodes(paths: string[]): Promise<HostFacts['devices']> {
+  const found: HostFacts['devices'] = {};
+  await Promise.all(
+    paths.map(async (path) => {
+      const node = await stat(path, { bigint: true }).catch(() => undefined);
+      const format = (node?.mode ?? 0n) & S_IFMT;
+      if (node === undefined || (format !== S_IFBLK && format !== S_IFCHR)) return;
+      found[path] = [major(node.rdev), minor(node.rdev), format === S_IFBLK ? 'b' : 'c'];
+    }),
+  );
+  return found;
+}
+
+/** gnu_dev_major(3): bits 8–19 and 32–63. */
+function major(device: bigint): number {
+  return Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n));
+}
+
+/** gnu_dev_minor(3): bits 0–7 and 20–31 (12 bits down). */
+function minor(device: bigint): number {
+  return Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n));
+}
