@@ -23,6 +23,8 @@ export interface Exit {
   oomKilled: boolean;
   /** Nanoseconds since the epoch. */
   finishedAt: bigint;
+  /** The supervisor died without telling: no record says how the process ended, the code is 137. */
+  lost?: true;
 }
 
 /** A container's first process, or a process in one. Every method may be called at any time; after the exit they do nothing. */
@@ -30,11 +32,16 @@ export interface RunningProcess {
   readonly pid: number;
   /** Nanoseconds since the epoch. */
   readonly startedAt: bigint;
+  /** What was left out or clamped while it was set up, sentences for the user. */
+  readonly warnings?: readonly string[];
   /** Resolves when the exit is known, before tear-down; never rejects. */
   readonly exited: Promise<Exit>;
   /** Resolves when tear-down is over too. */
   readonly tornDown: Promise<void>;
-  /** Output as it comes, for those who attach; returns the way to stop. Backpressure: `false` pauses until the promise from `drain` resolves. */
+  /**
+   * Output as it comes, for those who attach; returns the way to stop. With `attachOutput` the output before the first
+   * sink is kept for it; later sinks get what comes from then on.
+   */
   attach(sink: OutputSink): () => void;
   /** Writes to stdin; resolves when it is sent. */
   write(data: Uint8Array): Promise<void>;
@@ -46,30 +53,130 @@ export interface RunningProcess {
 }
 
 export interface OutputSink {
-  output(stream: 'stdout' | 'stderr', data: Uint8Array): void;
+  /** A sink that is full returns a promise: no more output is read, for any sink, until it is settled. */
+  output(stream: 'stdout' | 'stderr', data: Uint8Array): void | Promise<void>;
+  /** No more output will come; called once, unless the sink left before. */
   end(): void;
 }
 
-export interface ExecProgram {
-  program: Uint8Array;
+/** What is needed to tell how a container ended whose supervisor is gone. */
+export interface Recovery {
+  /** Path of the exit record. */
+  exitRecord?: string;
+  /** Program that removes what is left. */
+  teardown?: Uint8Array;
+}
+
+export interface BlockCounter {
+  major: number;
+  minor: number;
+  /** "read", "write", "sync", "async", "discard", "total". */
+  operation: string;
+  value: number;
+}
+
+export interface NetworkCounters {
+  rxBytes: number;
+  rxPackets: number;
+  rxErrors: number;
+  rxDropped: number;
+  txBytes: number;
+  txPackets: number;
+  txErrors: number;
+  txDropped: number;
+}
+
+/** Raw counters of a running container; times in nanoseconds, sizes in bytes. */
+export interface ContainerStats {
+  /** Nanoseconds since the epoch. */
+  readAt: bigint;
+  cpu: {
+    totalNs: number;
+    userNs: number;
+    kernelNs: number;
+    /** By CPU; empty where the kernel does not count so (v2). */
+    perCpuNs: number[];
+    periods: number;
+    throttledPeriods: number;
+    throttledNs: number;
+    /** CPU time of the whole machine, idle time included. */
+    machineNs: number;
+    onlineCpus: number;
+  };
+  memory: {
+    usageBytes: number;
+    /** v1 and v2 since Linux 5.19. */
+    maxUsageBytes?: number;
+    /** The smaller of the limit and the machine's memory. */
+    limitBytes: number;
+    /** Times that the limit was hit. */
+    failures: number;
+    /** memory.stat as the kernel writes it. */
+    counters: Record<string, number>;
+  };
+  pids: {
+    current: number;
+    /** Absent: no limit. */
+    limit?: number;
+  };
+  block: {
+    serviceBytes: BlockCounter[];
+    serviced: BlockCounter[];
+  };
+  /** By interface, without the loopback. */
+  networks: Record<string, NetworkCounters>;
+}
+
+/** One process of a container as the host sees it. */
+export interface ProcessEntry {
+  pid: number;
+  parentPid: number;
+  /** Real user, in the host's numbers. */
+  uid: number;
+  threads: number;
+  /** Milliseconds since the epoch. */
+  startedAtMs: number;
+  cpuMs: number;
+  residentBytes: number;
+  /** One letter of proc_pid_stat(5). */
+  state: string;
+  /** "pts/0", "?" where it has none. */
+  terminal: string;
+  /** Arguments joined by spaces; "[name]" where it has none. */
+  command: string;
 }
 
 export interface Backend {
   readonly capabilities: BackendCapabilities;
   /** Facts for planning; cached. `devices` names host device nodes to look up. */
   facts(devices?: string[]): Promise<HostFacts>;
-  /** A prepared place (cgroups, launcher) for the next start, or undefined; must be passed to the plan as pooledSlot. */
-  reserveSlot(): string | undefined;
+  /** Makes ready ahead of the first start what can be: the executor, a pool of slots. Never rejects. */
+  prepare(): Promise<void>;
+  /**
+   * A prepared place (cgroups, launcher) below this parent for the next start, or undefined; must be passed to the plan as
+   * pooledSlot and to `start` as slot, or be given back.
+   */
+  reserveSlot(cgroupParent?: string): string | undefined;
+  /** Gives a slot back that no start will use: a plan that was refused. */
+  releaseSlot(slot: string): void;
   /** Carries the set-up out; rejects with PLAN_FAILED after unwinding. */
   start(plan: Plan, options: StartOptions & { slot?: string | undefined }): Promise<RunningProcess>;
   /** Finds a container that an earlier engine started, by its control socket; undefined when its supervisor is gone. */
-  adopt(id: string, controlSocket: string): Promise<RunningProcess | undefined>;
+  adopt(id: string, controlSocket: string, recovery?: Recovery): Promise<RunningProcess | undefined>;
   /** Starts a process in the running container behind this control socket. */
   exec(controlSocket: string, program: Uint8Array, options: StartOptions): Promise<RunningProcess>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
-  /** Live limits of a running container. */
+  /** Live limits of a running container: all of the writes, or none where one fails. */
   update(id: string, cgroupParent: string, writes: CgroupWrite[]): Promise<void>;
+  /** Counters of a running container, whose first process is `pid` on this host. */
+  stats(id: string, cgroupParent: string, pid: number): Promise<ContainerStats>;
+  /** Its processes, oldest first. */
+  processes(id: string, cgroupParent: string): Promise<ProcessEntry[]>;
+  pause(id: string, cgroupParent: string): Promise<void>;
+  unpause(id: string, cgroupParent: string): Promise<void>;
+  /** Sends a signal to every process of the container; SIGKILL reaches paused ones too. */
+  killAll(id: string, cgroupParent: string, signal: number): Promise<void>;
   /** Lets containers run on and releases this process's hold on the executor. */
   close(): Promise<void>;
 }

@@ -2,8 +2,6 @@
 import {
   FRAME_ATTACH,
   FRAME_EXEC,
-  FRAME_EXITED,
-  FRAME_FAILED,
   FRAME_HEADER,
   FRAME_HELLO,
   FRAME_MAX,
@@ -11,9 +9,7 @@ import {
   FRAME_RESIZE,
   FRAME_RUN,
   FRAME_SIGNAL,
-  FRAME_STARTED,
   FRAME_TORN_DOWN,
-  FRAME_WARN,
 } from '../../core-asm/abi.ts';
 import { GantryError } from '../errors.ts';
 
