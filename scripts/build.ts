@@ -8,12 +8,12 @@ const root = join(import.meta.dirname, '..');
 const run = (command: string, ...args: string[]) => execFileSync(command, args, { cwd: root, stdio: 'inherit' });
 const node = (...args: string[]) => run(process.execPath, ...args);
 
+rmSync(join(root, 'dist'), { recursive: true, force: true });
 node('node_modules/assemblyscript/bin/asc.js', '--config', 'core-asm/asconfig.json', '--target', 'release');
 if (existsSync(join(root, 'scripts/gen-abi-header.ts'))) node('--import', 'tsx', 'scripts/gen-abi-header.ts');
 if (process.platform === 'linux' && existsSync(join(root, 'host/linux/executor/main.c')))
   node('--import', 'tsx', 'scripts/build-executor.ts');
 
-rmSync(join(root, 'dist'), { recursive: true, force: true });
 await build({
   absWorkingDir: root,
   entryPoints: { 'cli/main': 'host/cli/main.ts', index: 'host/index.ts' },

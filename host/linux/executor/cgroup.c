@@ -1,0 +1,111 @@
+// Cgroups: removal, freezing, killing, device programs, OOM counts.
+#include "executor.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define TRIES 400
+static void pause_5ms(void) { nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); }
+
+static int64_t signal_members(int directory, int signal) {
+    int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    FILE *members = fd < 0 ? NULL : fdopen(fd, "r");
+    long pid;
+    if (!members)
+        return -errno;
+    while (fscanf(members, "%ld", &pid) == 1)
+        if (pid > 1)
+            kill((pid_t)pid, signal);
+    fclose(members);
+    return 0;
+}
+
+int64_t op_kill_cgroup(const char *path, int signal) {
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return -errno;
+    int64_t result = signal == SIGKILL ? op_write_file(directory, "cgroup.kill", "1", 1, 0) : -ENOENT;
+    if (result < 0)
+        result = signal_members(directory, signal);
+    close(directory);
+    return result;
+}
+
+static int64_t remove_one(int parent, const char *name, int depth) {
+    int directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (directory < 0)
+        return errno == ENOENT ? 0 : -errno;
+    DIR *stream = depth > 32 ? NULL : fdopendir(dup(directory));
+    for (struct dirent *entry; stream && (entry = readdir(stream));)
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            remove_one(directory, entry->d_name, depth + 1);
+    if (stream)
+        closedir(stream);
+    int64_t result = -EBUSY;
+    for (int i = 0; i < TRIES; i++) {
+        result = result_of(unlinkat(parent, name, AT_REMOVEDIR));
+        if (result != -EBUSY)
+            break;
+        signal_members(directory, SIGKILL);
+        pause_5ms();
+    }
+    close(directory);
+    return result == -ENOENT ? 0 : result;
+}
+
+int64_t op_remove_cgroup(const char *path) { return remove_one(AT_FDCWD, path, 0); }
+
+static bool contains(const char *directory, const char *file, const char *wanted) {
+    char path[4096], text[512];
+    snprintf(path, sizeof path, "%s/%s", directory, file);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[length < 0 ? 0 : length] = 0;
+    return strstr(text, wanted) != NULL;
+}
+
+int64_t op_freeze(const char *path, bool frozen, bool unified) {
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *state = frozen ? "FROZEN" : "THAWED";
+    if (directory < 0)
+        return -errno;
+    int64_t result = unified ? op_write_file(directory, "cgroup.freeze", frozen ? "1" : "0", 1, 0)
+                             : op_write_file(directory, "freezer.state", state, 6, 0);
+    close(directory);
+    for (int i = 0; result == 0; i++) {
+        if (unified ? contains(path, "cgroup.events", frozen ? "frozen 1" : "frozen 0") : contains(path, "freezer.state", state))
+            return 0;
+        if (i == TRIES)
+            return -ETIMEDOUT;
+        pause_5ms();
+    }
+    return result;
+}
+
+int64_t op_bpf_device(int cgroup, const void *instructions, size_t length) {
+    union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insns = (uint64_t)(uintptr_t)instructions,
+                           .insn_cnt = (uint32_t)(length / 8), .license = (uint64_t)(uintptr_t) "Apache-2.0"};
+    int program = (int)syscall(__NR_bpf, BPF_PROG_LOAD, &load, sizeof load);
+    if (program < 0)
+        return -errno;
+    union bpf_attr attach = {.target_fd = (uint32_t)cgroup, .attach_bpf_fd = (uint32_t)program,
+                             .attach_type = BPF_CGROUP_DEVICE, .attach_flags = BPF_F_ALLOW_MULTI};
+    int64_t result = result_of(syscall(__NR_bpf, BPF_PROG_ATTACH, &attach, sizeof attach));
+    close(program);
+    return result;
+}
+
+// "oom_kill N" of memory.oom_control (v1) and memory.events (v2).
+bool oom_happened(int fd) {
+    char text[1024];
+    ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    text[length < 0 ? 0 : length] = 0;
+    const char *found = strstr(text, "oom_kill ");
+    return found && atol(found + 9) > 0;
+}

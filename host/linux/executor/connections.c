@@ -1,0 +1,83 @@
+// Connections of a supervisor: frames out through bounded buffers, never blocking, never killed by a reader that left.
+#include "connections.h"
+#include <sys/socket.h>
+
+struct connection connections[CONNECTIONS];
+
+bool append(struct buffer *buffer, const void *bytes, size_t length) {
+    if (buffer->length + length > buffer->capacity) {
+        size_t capacity = buffer->capacity ? buffer->capacity : 4096;
+        while (capacity < buffer->length + length)
+            capacity *= 2;
+        uint8_t *grown = realloc(buffer->bytes, capacity);
+        if (!grown)
+            return false;
+        buffer->bytes = grown;
+        buffer->capacity = capacity;
+    }
+    memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+    return true;
+}
+
+void consume(struct buffer *buffer, size_t length) {
+    buffer->length -= length;
+    memmove(buffer->bytes, buffer->bytes + length, buffer->length);
+}
+
+void drop(struct connection *connection) {
+    if (connection->fd < 0)
+        return;
+    close(connection->fd);
+    free(connection->in.bytes);
+    free(connection->out.bytes);
+    *connection = (struct connection){.fd = -1};
+}
+
+void flush(struct connection *connection) {
+    while (connection->out.length) {
+        ssize_t sent = send(connection->fd, connection->out.bytes, connection->out.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            if (errno != EAGAIN && errno != EINTR)
+                connection->gone = true;
+            return;
+        }
+        consume(&connection->out, (size_t)sent);
+    }
+}
+
+void tell(struct connection *connection, uint8_t type, uint8_t stream, const void *payload, size_t length) {
+    struct frame frame = {(uint32_t)length, type, stream, 0};
+    if (connection->fd < 0 || connection->gone)
+        return;
+    if (!append(&connection->out, &frame, sizeof frame) || !append(&connection->out, payload, length))
+        connection->gone = true;
+    else
+        flush(connection);
+}
+
+void tell_all(uint8_t type, const void *payload, size_t length) {
+    for (int i = 0; i < CONNECTIONS; i++)
+        tell(&connections[i], type, 0, payload, length);
+}
+
+struct connection *admit(int fd, bool greet) {
+    uint32_t hello[2] = {ABI_PLAN_VERSION, (uint32_t)getpid()};
+    for (int i = 0; i < CONNECTIONS; i++) {
+        if (connections[i].fd >= 0)
+            continue;
+        connections[i] = (struct connection){.fd = fd};
+        if (greet)
+            tell(&connections[i], ABI_FRAME_HELLO, 0, hello, sizeof hello);
+        return &connections[i];
+    }
+    close(fd);
+    return NULL;
+}
+
+bool any_full(void) {
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (connections[i].fd >= 0 && connections[i].out.length > OUTPUT_LIMIT)
+            return true;
+    return false;
+}

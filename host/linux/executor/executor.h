@@ -1,0 +1,124 @@
+// What the executor's files share. Words: S supervisor, L launcher, C the container's first process.
+#pragma once
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "abi.h"
+
+struct op {
+    uint16_t code;
+    uint8_t destination;
+    uint8_t policy;
+    uint32_t kinds;
+    uint64_t operand[ABI_OP_ARGS];
+    uint32_t note;
+    uint32_t skip;
+};
+_Static_assert(sizeof(struct op) == ABI_OP_SIZE, "ops are laid out as abi.ts says");
+
+struct program {
+    struct op *ops;
+    uint32_t count;
+    char *data;
+    uint32_t data_length;
+};
+
+// One message on the status socket, from L or C to S.
+enum { REPORT_CLONED = 1, REPORT_FAILED, REPORT_WARNED, REPORT_TERMINAL, REPORT_PARKED };
+struct report {
+    uint32_t kind;
+    uint32_t op;
+    int32_t value; // a pid or an errno
+};
+
+// Made by S before L is forked, so that nothing need be passed later.
+struct channels {
+    int status[2]; // [0] S reads, [1] L and C write; close-on-exec: its end tells that exec worked
+    int barrier[2];
+    int wake[2]; // S → parked L
+    int in[2], out[2], err[2];
+    bool open;
+};
+
+struct shared {
+    uint32_t launch;
+    uint32_t length;
+    uint64_t registers[ABI_REGISTERS];
+    uint8_t program[ABI_PROGRAM_MAX];
+};
+
+struct runner {
+    struct program program;
+    int64_t registers[ABI_REGISTERS];
+    uint32_t failed_op;
+    int phase;
+    struct channels channels;
+    struct shared *shared;
+    pid_t launcher, child;
+    int child_pidfd, container_pidfd, terminal;
+    int listener, log, oom;
+    char *control_path, *log_path, *record_path;
+    uint64_t log_max, log_size;
+    uint32_t log_files;
+    uint32_t supervise;
+    bool launched;
+    void (*warn)(struct runner *, uint32_t op, int error);
+};
+
+// program.c
+int program_load(struct program *program, uint8_t *bytes, size_t length, uint32_t *bad_op);
+// run.c
+int run_range(struct runner *runner, uint32_t from, uint32_t to);
+int64_t run_op(struct runner *runner, uint32_t index);
+const char *text_of(const struct runner *runner, const struct op *op, int operand);
+int64_t value_of(const struct runner *runner, const struct op *op, int operand);
+// launch.c
+int open_channels(struct runner *runner);
+void close_channels(struct runner *runner);
+int64_t op_launch(struct runner *runner, uint32_t index);
+int64_t op_clone(struct runner *runner, uint32_t index);
+int64_t op_park(struct runner *runner);
+int read_report(struct runner *runner, struct report *report, int *fd);
+void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd);
+int64_t op_wait(struct runner *runner);
+int64_t op_release(struct runner *runner);
+int64_t op_stdio(struct runner *runner);
+int64_t op_open_terminal(int root, const char *path);
+int64_t op_execve(const char *file, char *args, size_t args_length, char *env, size_t env_length);
+// files.c
+int open_in_root(int root, const char *path, int flags);
+int64_t op_write_file(int directory, const char *path, const char *data, size_t length, int flags);
+int64_t op_write_proc(const char *path, const char *data, size_t length);
+int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, bool directory);
+int64_t op_replace_in_root(int root, const char *path, const char *target, mode_t mode, dev_t device, int uid, int gid);
+int64_t op_mask(int root, const char *path, int empty);
+int64_t op_read_only_path(int root, const char *path);
+// trees.c
+int64_t op_remove_tree(int directory, const char *path);
+int64_t op_copy_up(int source, int target);
+// cgroup.c
+int64_t op_remove_cgroup(const char *path);
+int64_t op_kill_cgroup(const char *path, int signal);
+int64_t op_freeze(const char *path, bool frozen, bool unified);
+int64_t op_bpf_device(int cgroup, const void *instructions, size_t length);
+bool oom_happened(int fd);
+// netlink.c
+int64_t op_netlink(int protocol, const void *messages, size_t length);
+// supervise.c
+void supervise(int connection, int container_pidfd, bool greet) __attribute__((noreturn));
+int64_t op_control_socket(struct runner *runner, const char *path);
+// record.c
+int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t files);
+void log_output(struct runner *runner, int stream, const char *data, size_t length);
+void write_record(const char *path, pid_t pid, uint32_t status, uint32_t flags, uint64_t started, uint64_t finished);
+uint64_t now_ns(void);
+// init.c
+int init_main(char **argv);
+
+static inline int64_t result_of(int64_t result) { return result < 0 ? -errno : result; }

@@ -1,0 +1,158 @@
+// Paths inside a container's root: resolved once, with openat2(2), into fds that everything else uses.
+#include "executor.h"
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 0x4
+#define MOVE_MOUNT_T_EMPTY_PATH 0x40
+#define OPEN_TREE_CLONE 1
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#define MOUNT_ATTR_RDONLY 1
+struct mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
+#endif
+
+// An fd of a path that cannot leave the root, or -errno.
+int open_in_root(int root, const char *path, int flags) {
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    long fd = syscall(__NR_openat2, root, path, &how, sizeof how);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+static int64_t write_all(int fd, const char *data, size_t length) {
+    if (fd < 0)
+        return -errno;
+    ssize_t written = write(fd, data, length);
+    int64_t result = written < 0 ? -errno : (size_t)written == length ? 0 : -EIO;
+    close(fd);
+    return result;
+}
+
+int64_t op_write_file(int directory, const char *path, const char *data, size_t length, int flags) {
+    return write_all(openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600), data, length);
+}
+
+// Only on procfs itself: something else mounted there gets nothing.
+int64_t op_write_proc(const char *path, const char *data, size_t length) {
+    struct statfs info;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fstatfs(fd, &info) || info.f_type != PROC_SUPER_MAGIC) {
+        close(fd);
+        return -EXDEV;
+    }
+    return write_all(fd, data, length);
+}
+
+// The parent directory of a path, made where missing; `name` gets the last component. The walk never leaves the root.
+static int ensure_parent(int root, const char *path, char name[256]) {
+    char prefix[4096];
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    size_t start = length;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    if (length - start == 0 || length - start > 255 || start >= sizeof prefix)
+        return length - start == 0 ? -EISDIR : -ENAMETOOLONG;
+    memcpy(name, path + start, length - start);
+    name[length - start] = 0;
+    if (!strcmp(name, "..") || !strcmp(name, "."))
+        return -EINVAL;
+    memcpy(prefix, path, start);
+    prefix[start] = 0;
+    int parent = open_in_root(root, start ? prefix : "/", O_PATH | O_DIRECTORY);
+    if (parent != -ENOENT)
+        return parent;
+    return (int)op_ensure(root, prefix, 0755, -1, -1, true);
+}
+
+int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, bool directory) {
+    int fd = open_in_root(root, path, O_PATH | (directory ? O_DIRECTORY : 0));
+    if (fd != -ENOENT)
+        return fd;
+    char name[256];
+    int parent = ensure_parent(root, path, name);
+    if (parent < 0)
+        return parent;
+    int made = -1;
+    if (directory)
+        made = mkdirat(parent, name, mode);
+    else {
+        int file = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (file >= 0)
+            made = close(file);
+    }
+    int64_t result = made && errno != EEXIST ? -errno : open_in_root(parent, name, O_PATH | O_NOFOLLOW | (directory ? O_DIRECTORY : 0));
+    if (result >= 0 && !made && (uid >= 0 || gid >= 0) && fchownat((int)result, "", (uid_t)uid, (gid_t)gid, AT_EMPTY_PATH))
+        result = -errno;
+    close(parent);
+    return result;
+}
+
+// A symbolic link (target given) or a node, in place of whatever is there but a directory.
+int64_t op_replace_in_root(int root, const char *path, const char *target, mode_t mode, dev_t device, int uid, int gid) {
+    char name[256];
+    int parent = ensure_parent(root, path, name);
+    if (parent < 0)
+        return parent;
+    int64_t result = 0;
+    unlinkat(parent, name, 0);
+    mode_t mask = umask(0);
+    if (target ? symlinkat(target, parent, name) : mknodat(parent, name, mode, device))
+        result = -errno;
+    else if (!target && (uid > 0 || gid > 0) && fchownat(parent, name, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW))
+        result = -errno;
+    umask(mask);
+    close(parent);
+    return result;
+}
+
+// Clones the mount at `source`, read-only where asked, onto `target`; both are O_PATH fds.
+static int64_t cover(int source, int target, bool read_only, unsigned recursive) {
+    int tree = (int)syscall(__NR_open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+    if (tree < 0)
+        return -errno;
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+    int64_t result = 0;
+    if ((read_only && syscall(__NR_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes)) ||
+        syscall(__NR_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+        result = -errno;
+    close(tree);
+    return result;
+}
+
+int64_t op_mask(int root, const char *path, int empty) {
+    struct stat info;
+    int target = open_in_root(root, path, O_PATH);
+    if (target < 0)
+        return target == -ENOENT || target == -ENOTDIR ? 0 : target;
+    int64_t result = -EIO;
+    if (!fstat(target, &info)) {
+        if (S_ISDIR(info.st_mode))
+            result = cover(empty, target, true, 0);
+        else {
+            int null = open_in_root(root, "/dev/null", O_PATH);
+            result = null < 0 ? null : cover(null, target, false, 0);
+            if (null >= 0)
+                close(null);
+        }
+    }
+    close(target);
+    return result;
+}
+
+int64_t op_read_only_path(int root, const char *path) {
+    int target = open_in_root(root, path, O_PATH);
+    if (target < 0)
+        return target == -ENOENT || target == -ENOTDIR ? 0 : target;
+    int64_t result = cover(target, target, true, AT_RECURSIVE);
+    close(target);
+    return result;
+}

@@ -1,0 +1,281 @@
+// How the container's first process comes to be: S forks L, L joins cgroups and namespaces, clones C as S's child, and goes.
+#include "executor.h"
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+int open_channels(struct runner *runner) {
+    struct channels *channels = &runner->channels;
+    if (channels->open)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channels->status) || pipe2(channels->barrier, O_CLOEXEC) ||
+        pipe2(channels->wake, O_CLOEXEC) || pipe2(channels->in, O_CLOEXEC) || pipe2(channels->out, O_CLOEXEC) ||
+        pipe2(channels->err, O_CLOEXEC))
+        return -errno;
+    channels->open = true;
+    return 0;
+}
+
+static void close_one(int *fd) {
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+// In S: the ends that L and C hold. Without this their end would never be seen.
+static void close_far_ends(struct channels *channels) {
+    close_one(&channels->status[1]);
+    close_one(&channels->barrier[0]);
+    close_one(&channels->wake[0]);
+    close_one(&channels->in[0]);
+    close_one(&channels->out[1]);
+    close_one(&channels->err[1]);
+}
+
+static void close_near_ends(struct channels *channels) {
+    close_one(&channels->status[0]);
+    close_one(&channels->barrier[1]);
+    close_one(&channels->wake[1]);
+    close_one(&channels->in[1]);
+    close_one(&channels->out[0]);
+    close_one(&channels->err[0]);
+}
+
+void close_channels(struct runner *runner) {
+    if (!runner->channels.open)
+        return;
+    close_near_ends(&runner->channels);
+    close_far_ends(&runner->channels);
+    runner->channels.open = false;
+}
+
+// To S; with an fd where there is one. S may be gone: then nobody cares.
+void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd) {
+    struct report report = {kind, op, value};
+    struct iovec part = {&report, sizeof report};
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
+    while (sendmsg(runner->channels.status[1], &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
+        ;
+}
+
+// In S: the next report; 0 at the end of all writers, -errno on failure.
+int read_report(struct runner *runner, struct report *report, int *fd) {
+    char control[CMSG_SPACE(sizeof(int))];
+    struct iovec part = {report, sizeof *report};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t got;
+    do
+        got = recvmsg(runner->channels.status[0], &message, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return got < 0 ? -errno : 0;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(header), sizeof *fd);
+    return got == sizeof *report ? 1 : -EPROTO;
+}
+
+static void report_warning(struct runner *runner, uint32_t op, int error) {
+    send_report(runner, REPORT_WARNED, op, error, -1);
+}
+
+// L's life: the ops of its block, the last of which is a clone or a park.
+static void be_launcher(struct runner *runner, uint32_t from, uint32_t to) __attribute__((noreturn));
+static void be_launcher(struct runner *runner, uint32_t from, uint32_t to) {
+    close_near_ends(&runner->channels);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    runner->warn = report_warning;
+    int error = run_range(runner, from, to);
+    if (error)
+        send_report(runner, REPORT_FAILED, runner->failed_op, error, -1);
+    _exit(error ? 1 : 0);
+}
+
+// In S, once L runs: its child's pid, or the failure.
+static int64_t await_clone(struct runner *runner) {
+    struct report report;
+    for (;;) {
+        int fd = -1, got = read_report(runner, &report, &fd);
+        if (got <= 0)
+            return got < 0 ? got : -ECHILD;
+        if (report.kind == REPORT_CLONED) {
+            runner->child = report.value;
+            runner->child_pidfd = (int)syscall(__NR_pidfd_open, runner->child, 0);
+            runner->launched = true;
+            return runner->child_pidfd < 0 ? -errno : runner->child;
+        }
+        if (report.kind == REPORT_PARKED)
+            return 0;
+        if (report.kind == REPORT_WARNED)
+            runner->warn(runner, report.op, report.value);
+        else if (report.kind == REPORT_FAILED) {
+            runner->failed_op = report.op;
+            return -report.value;
+        } else if (fd >= 0)
+            close(fd);
+    }
+}
+
+int64_t op_launch(struct runner *runner, uint32_t index) {
+    const struct op *op = &runner->program.ops[index];
+    runner->failed_op = index;
+    if (op->operand[1] & ABI_LAUNCH_PARKED) {
+        if (runner->launcher <= 0)
+            return -ECHILD;
+        struct shared *shared = runner->shared;
+        shared->launch = index;
+        memcpy(shared->registers, runner->registers, sizeof shared->registers);
+        if (write(runner->channels.wake[1], "", 1) != 1)
+            return -errno;
+        return await_clone(runner);
+    }
+    int error = open_channels(runner);
+    if (error)
+        return error;
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        be_launcher(runner, index + 1, index + 1 + (uint32_t)op->operand[0]);
+    runner->launcher = pid;
+    close_far_ends(&runner->channels);
+    return await_clone(runner);
+}
+
+// In a pool slot's L: sleep in the cgroups until S has a program, then be the launcher of that.
+int64_t op_park(struct runner *runner) {
+    char byte;
+    send_report(runner, REPORT_PARKED, 0, 0, -1);
+    if (read(runner->channels.wake[0], &byte, 1) != 1)
+        _exit(0);
+    struct shared *shared = runner->shared;
+    uint32_t bad_op, index = shared->launch;
+    if (program_load(&runner->program, shared->program, shared->length, &bad_op))
+        return -EINVAL;
+    memcpy(runner->registers, shared->registers, sizeof shared->registers);
+    int error = run_range(runner, index + 1, index + 1 + (uint32_t)runner->program.ops[index].operand[0]);
+    if (error)
+        send_report(runner, REPORT_FAILED, runner->failed_op, error, -1);
+    _exit(error ? 1 : 0);
+}
+
+int64_t op_clone(struct runner *runner, uint32_t index) {
+    const struct op *op = &runner->program.ops[index];
+    int cgroup = (int)value_of(runner, op, 2);
+    struct clone_args args = {.flags = op->operand[1] | CLONE_PARENT | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+                              .cgroup = (uint64_t)(cgroup >= 0 ? cgroup : 0)};
+    long pid = syscall(__NR_clone3, &args, sizeof args);
+    if (pid < 0)
+        return -errno;
+    if (pid > 0) {
+        send_report(runner, REPORT_CLONED, index, (int32_t)pid, -1);
+        return pid;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int error = run_range(runner, index + 1, index + 1 + (uint32_t)op->operand[0]);
+    send_report(runner, REPORT_FAILED, runner->failed_op, error, -1);
+    _exit(127);
+}
+
+int64_t op_wait(struct runner *runner) {
+    char byte;
+    ssize_t got;
+    do
+        got = read(runner->channels.barrier[0], &byte, 1);
+    while (got < 0 && errno == EINTR);
+    if (got != 1)
+        _exit(1); // S gave up.
+    return 0;
+}
+
+int64_t op_release(struct runner *runner) { return result_of(write(runner->channels.barrier[1], "", 1)) < 0 ? -errno : 0; }
+
+int64_t op_stdio(struct runner *runner) {
+    setsid();
+    int in = runner->supervise & ABI_SUPERVISE_STDIN ? runner->channels.in[0] : open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (in < 0 || dup2(in, 0) < 0 || dup2(runner->channels.out[1], 1) < 0 || dup2(runner->channels.err[1], 2) < 0)
+        return -errno;
+    return 0;
+}
+
+// pts(4): a new pair of the container's own devpts becomes the controlling terminal.
+int64_t op_open_terminal(int root, const char *path) {
+    int master = open_in_root(root, path, O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
+    if (master < 0)
+        return master;
+    if (ioctl(master, TIOCSPTLCK, &unlock))
+        return -errno;
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0)
+        return -errno;
+    setsid();
+    if (ioctl(slave, TIOCSCTTY, 0) || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
+        return -errno;
+    close(slave);
+    return master;
+}
+
+static char **list_of(char *bytes, size_t length) {
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++)
+        count += bytes[i] == 0;
+    char **list = calloc(count + 1, sizeof *list);
+    for (size_t i = 0, at = 0; list && i < count; i++) {
+        list[i] = bytes + at;
+        at += strlen(bytes + at) + 1;
+    }
+    return list;
+}
+
+// execve(2); a name without a slash is looked up in PATH of the new environment, as execvpe(3) would.
+int64_t op_execve(const char *file, char *args, size_t args_length, char *env, size_t env_length) {
+    if ((args_length && args[args_length - 1]) || (env_length && env[env_length - 1]))
+        return -EINVAL;
+    char **argv = list_of(args, args_length), **envp = list_of(env, env_length);
+    if (!argv || !envp)
+        return -ENOMEM;
+    if (!*file)
+        return -ENOENT;
+    if (strchr(file, '/')) {
+        execve(file, argv, envp);
+        return -errno;
+    }
+    const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (char **entry = envp; *entry; entry++)
+        if (!strncmp(*entry, "PATH=", 5))
+            path = *entry + 5;
+    int denied = 0;
+    for (const char *at = path; ; ) {
+        size_t length = strcspn(at, ":");
+        char candidate[4096];
+        int size = snprintf(candidate, sizeof candidate, "%.*s%s%s", (int)length, at, length ? "/" : "", file);
+        if (size < (int)sizeof candidate) {
+            execve(candidate, argv, envp);
+            if (errno == EACCES)
+                denied = 1;
+            else if (errno != ENOENT && errno != ENOTDIR)
+                return -errno;
+        }
+        if (!at[length])
+            return denied ? -EACCES : -ENOENT;
+        at += length + 1;
+    }
+}

@@ -1,0 +1,90 @@
+// The executor: obeys programs that gantry's core has planned. `serve SOCKET`, `once` (fd 3) and `init`.
+#include "executor.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+// Runs on from a sealed copy in memory, so that no container can write to the file through /proc/PID/exe (CVE-2019-5736).
+static void leave_file(char **argv) {
+    if (fcntl(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), F_GET_SEALS) >= 0)
+        return;
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int copy = memfd_create("gantry-executor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct stat info;
+    if (file < 0 || copy < 0 || fstat(file, &info) || sendfile(copy, file, NULL, (size_t)info.st_size) != info.st_size ||
+        fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+        perror("gantry-executor: cannot copy itself into memory");
+        _exit(1);
+    }
+    fexecve(copy, argv, environ);
+    perror("gantry-executor: cannot run from memory");
+    _exit(1);
+}
+
+static int serve(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        fprintf(stderr, "gantry-executor: socket path too long: %s\n", path);
+        return 1;
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    unlink(path);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    umask(077);
+    if (listener < 0 || bind(listener, (void *)&address, sizeof address) || listen(listener, 256)) {
+        fprintf(stderr, "gantry-executor: cannot listen on %s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    umask(022);
+    signal(SIGCHLD, SIG_IGN); // Supervisors are reaped by the kernel.
+    prctl(PR_SET_DUMPABLE, 0);
+    if (write(1, "ready\n", 6) != 6)
+        return 1;
+    for (;;) {
+        struct pollfd polled[2] = {{listener, POLLIN, 0}, {0, POLLIN, 0}};
+        if (poll(polled, 2, -1) < 0)
+            continue;
+        char byte;
+        if (polled[1].revents && read(0, &byte, 1) <= 0) { // The lifeline: the engine is gone.
+            unlink(path);
+            return 0;
+        }
+        int fd = polled[0].revents ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+        if (fd < 0)
+            continue;
+        if (fork() == 0) {
+            close(listener);
+            int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+            dup2(null, 0);
+            dup2(null, 1);
+            close(null);
+            supervise(fd, -1, true);
+        }
+        close(fd);
+    }
+}
+
+int main(int argc, char **argv) {
+    const char *name = strrchr(argv[0], '/');
+    if (!strcmp(name ? name + 1 : argv[0], "docker-init"))
+        return init_main(argv + 1);
+    if (argc > 2 && !strcmp(argv[1], "init"))
+        return init_main(argv + 2);
+    if (argc == 3 && !strcmp(argv[1], "serve")) {
+        leave_file(argv);
+        return serve(argv[2]);
+    }
+    if (argc == 2 && !strcmp(argv[1], "once")) {
+        leave_file(argv);
+        supervise(3, -1, true);
+    }
+    fprintf(stderr, "usage: gantry-executor serve SOCKET | once | init [--] PROGRAM [ARGUMENT…]\n");
+    return 2;
+}

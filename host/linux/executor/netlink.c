@@ -1,0 +1,45 @@
+// A batch of netlink messages in one send; each asks for an acknowledgement, the first error is the result.
+#include "executor.h"
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+static int64_t count_messages(const char *messages, size_t length) {
+    int64_t count = 0;
+    for (size_t at = 0; at + sizeof(struct nlmsghdr) <= length; count++) {
+        const struct nlmsghdr *header = (const void *)(messages + at);
+        if (header->nlmsg_len < sizeof *header || header->nlmsg_len > length - at)
+            return -EINVAL;
+        at += NLMSG_ALIGN(header->nlmsg_len);
+    }
+    return count;
+}
+
+int64_t op_netlink(int protocol, const void *messages, size_t length) {
+    int64_t waiting = count_messages(messages, length), result = waiting < 0 ? waiting : 0;
+    if (waiting <= 0)
+        return result;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    if (fd < 0)
+        return -errno;
+    struct timeval patience = {.tv_sec = 10};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (send(fd, messages, length, 0) < 0)
+        result = -errno;
+    char answer[8192] __attribute__((aligned(4)));
+    while (waiting > 0 && result == 0) {
+        ssize_t got = recv(fd, answer, sizeof answer, 0);
+        if (got < 0)
+            result = errno == EAGAIN ? -ETIMEDOUT : -errno;
+        int left = (int)got;
+        for (struct nlmsghdr *header = (void *)answer; left > 0 && NLMSG_OK(header, (unsigned)left); header = NLMSG_NEXT(header, left)) {
+            if (header->nlmsg_type != NLMSG_ERROR)
+                continue;
+            const struct nlmsgerr *error = NLMSG_DATA(header);
+            waiting--;
+            if (error->error && result == 0)
+                result = error->error;
+        }
+    }
+    close(fd);
+    return result;
+}

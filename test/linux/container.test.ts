@@ -1,0 +1,163 @@
+// Planned containers on this kernel: what runs inside sees what the plan says, and nothing stays behind.
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FRAME_EXITED, FRAME_HELLO, FRAME_STARTED, FRAME_TORN_DOWN, PHASE_VALIDATE } from '../../core-asm/abi.ts';
+import { planContainer } from '../../host/core/plans.ts';
+import { readProgram } from '../../host/core/program.ts';
+import type { PlanRequest } from '../../host/plan-types.ts';
+import { runPlan, startExecutor } from '../helpers/executor.ts';
+import { hostFacts, planRequest } from '../helpers/plan-requests.ts';
+
+const busybox = '/bin/busybox';
+const reason = !existsSync('/sys/fs/cgroup/memory/cgroup.procs')
+  ? 'this host has no cgroup v1'
+  : !existsSync(busybox)
+    ? 'busybox-static is not installed'
+    : process.getuid?.() !== 0
+      ? 'root is needed'
+      : '';
+if (reason) console.log(`Containers are not tested: ${reason}`);
+
+describe.skipIf(reason)('a planned container', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-container-'));
+  const socket = join(directory, 'executor.sock');
+  let executor: Awaited<ReturnType<typeof startExecutor>>;
+  let count = 0;
+
+  beforeAll(async () => {
+    for (const name of ['root/bin', 'run', 'empty', 'empty-mask'])
+      mkdirSync(join(directory, name), { recursive: true });
+    copyFileSync(busybox, join(directory, 'root/bin/busybox'));
+    for (const name of ['sh', 'cat', 'id', 'grep', 'sleep', 'kill', 'ls', 'head'])
+      symlinkSync('busybox', join(directory, 'root/bin', name));
+    for (const name of ['hosts', 'hostname', 'resolv.conf']) writeFileSync(join(directory, name), `${name}\n`);
+    executor = await startExecutor(socket);
+  });
+
+  afterAll(async () => {
+    await executor.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  function planFor(command: string[], change: (request: PlanRequest) => void = () => {}) {
+    const facts = hostFacts('v1', process.arch === 'arm64' ? 'aarch64' : 'x86_64');
+    facts.cpus = cpus().length;
+    facts.cpusetCpus = readFileSync('/sys/fs/cgroup/cpuset/cpuset.cpus', 'utf8').trim();
+    facts.cpusetMems = readFileSync('/sys/fs/cgroup/cpuset/cpuset.mems', 'utf8').trim();
+    const own = join(directory, `container-${count++}`);
+    for (const name of ['upper', 'work']) mkdirSync(join(own, name), { recursive: true });
+    const request = planRequest(facts, (made) => {
+      made.id = `test-${process.pid}-${count}`;
+      made.container.command = command;
+      made.rootfs = {
+        lower: [join(directory, 'root')],
+        upper: join(own, 'upper'),
+        work: join(own, 'work'),
+        volatile: true,
+      };
+      made.paths = {
+        hosts: join(directory, 'hosts'),
+        hostname: join(directory, 'hostname'),
+        resolvConf: join(directory, 'resolv.conf'),
+        controlSocket: join(directory, 'run', `${count}.sock`),
+        log: join(own, 'log'),
+        exitRecord: join(own, 'exit.json'),
+        init: '',
+        emptyDirectory: join(directory, 'empty'),
+      };
+      change(made);
+    });
+    return { own, request, plan: planContainer(request) };
+  }
+
+  it('starts, prints, exits and is torn down, in that order', async () => {
+    const { plan, own } = planFor(['sh', '-c', 'echo hello; exit 3']);
+    const outcome = await runPlan(socket, plan);
+    expect(outcome.output).toBe('hello\n');
+    expect(outcome.exitCode).toBe(3);
+    expect(outcome.frames.filter((type) => type !== 21)).toEqual([
+      FRAME_HELLO,
+      FRAME_STARTED,
+      FRAME_EXITED,
+      FRAME_TORN_DOWN,
+    ]);
+    expect(JSON.parse(readFileSync(join(own, 'exit.json'), 'utf8'))).toMatchObject({ exitCode: 3, oomKilled: false });
+    expect(readFileSync(join(own, 'log'), 'utf8')).toContain('hello');
+  });
+
+  it('has the capabilities, the filter and the cgroup of the plan', async () => {
+    const { plan } = planFor([
+      'sh',
+      '-c',
+      'grep -E "CapEff|CapBnd|Seccomp:" /proc/self/status; grep memory /proc/self/cgroup; echo $$',
+    ]);
+    const { output } = await runPlan(socket, plan);
+    expect(output).toMatch(/CapEff:\s+00000000a80425fb\nCapBnd:\s+00000000a80425fb\nSeccomp:\s+2\n/);
+    expect(output).toContain(':memory:/\n1\n');
+  });
+
+  it('runs as the user of the plan, without capabilities', async () => {
+    const { plan } = planFor(['sh', '-c', 'id; grep CapEff /proc/self/status'], (request) => {
+      request.user = { uid: 1000, gid: 1001, additionalGids: [7], home: '/' };
+    });
+    expect((await runPlan(socket, plan)).output).toMatch(/uid=1000 gid=1001 groups=7\nCapEff:\s+0000000000000000\n/);
+  });
+
+  it('sees nothing of what is masked', async () => {
+    const { plan } = planFor([
+      'sh',
+      '-c',
+      'echo kcore=$(head -c 1 /proc/kcore | grep -c .); ls /sys/firmware; echo x > /proc/sys/kernel/hostname',
+    ]);
+    const { output } = await runPlan(socket, plan);
+    expect(output).toContain('Read-only file system');
+    expect(output).toContain('kcore=0\n');
+  });
+
+  it('is killed at its memory limit, and the record says so', async () => {
+    const { plan, own } = planFor(['sh', '-c', 'a=x; while true; do a=$a$a; done'], (request) => {
+      request.container.host.resources = { memory: '16m', memorySwap: '16m' };
+    });
+    expect((await runPlan(socket, plan)).exitCode).toBe(137);
+    expect(JSON.parse(readFileSync(join(own, 'exit.json'), 'utf8'))).toMatchObject({ exitCode: 137, oomKilled: true });
+  });
+
+  it('cannot fork beyond its pids limit', async () => {
+    const { plan } = planFor(['sh', '-c', 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; echo all'], (request) => {
+      request.container.host.resources = { pidsLimit: 4 };
+    });
+    expect((await runPlan(socket, plan)).output).toMatch(/fork/);
+  });
+
+  it('fails at its execve where the program does not exist', async () => {
+    const { plan } = planFor(['nothing-of-the-kind']);
+    const { failure } = await runPlan(socket, plan);
+    expect(failure?.errno).toBe(2);
+    expect(readProgram(plan.setup).ops[failure?.op ?? 0]?.name).toBe('execve');
+  });
+
+  it('is refused whole where its program is cut short', async () => {
+    const { plan } = planFor(['true']);
+    for (const length of [0, 31, 32, 96, 1000, plan.setup.length - 1]) {
+      const { failure } = await runPlan(socket, { ...plan, setup: plan.setup.subarray(0, length) });
+      expect(failure).toMatchObject({ errno: 22, phase: PHASE_VALIDATE });
+    }
+  });
+
+  it('leaves no cgroup and no mount behind', () => {
+    for (let i = 1; i <= count; i++)
+      expect(existsSync(`/sys/fs/cgroup/memory/gantry/test-${process.pid}-${i}`)).toBe(false);
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(directory);
+  });
+});
