@@ -41,10 +41,18 @@ function numbers(...values: number[]): Buffer {
   return bytes;
 }
 
-/** Runs a plan with output attached, until the supervisor has torn it down. */
-export async function runPlan(socket: string, { setup, teardown }: Pick<Plan, 'setup' | 'teardown'>): Promise<Outcome> {
+/** Runs a plan with output attached, until the supervisor has torn it down; in a pool slot where one is given. */
+export async function runPlan(
+  socket: string,
+  { setup, teardown }: Pick<Plan, 'setup' | 'teardown'>,
+  slot?: { program: Uint8Array; teardown: Uint8Array },
+): Promise<Outcome> {
   const connection = connect(socket);
   connection.write(frame(abi.FRAME_ATTACH, numbers(abi.ATTACH_OUTPUT)));
+  if (slot !== undefined) {
+    const sizes = numbers(slot.program.length, slot.teardown.length);
+    connection.write(frame(abi.FRAME_PREPARE, Buffer.concat([sizes, slot.program, slot.teardown])));
+  }
   connection.write(frame(abi.FRAME_RUN, Buffer.concat([numbers(setup.length, teardown.length), setup, teardown])));
   const outcome: Outcome = { frames: [], output: '' };
   let pending = Buffer.alloc(0);

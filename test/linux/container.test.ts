@@ -12,8 +12,15 @@ import {
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FRAME_EXITED, FRAME_HELLO, FRAME_STARTED, FRAME_TORN_DOWN, PHASE_VALIDATE } from '../../core-asm/abi.ts';
-import { planContainer } from '../../host/core/plans.ts';
+import {
+  FRAME_EXITED,
+  FRAME_HELLO,
+  FRAME_READY,
+  FRAME_STARTED,
+  FRAME_TORN_DOWN,
+  PHASE_VALIDATE,
+} from '../../core-asm/abi.ts';
+import { planContainer, planPool } from '../../host/core/plans.ts';
 import { readProgram } from '../../host/core/program.ts';
 import type { PlanRequest } from '../../host/plan-types.ts';
 import { runPlan, startExecutor } from '../helpers/executor.ts';
@@ -47,6 +54,7 @@ describe.skipIf(reason)('a planned container', () => {
 
   afterAll(async () => {
     await executor.stop();
+    for (const mount of Object.values(hostFacts('v1', 'x86_64').cgroup.mounts)) rmdirSync(join(mount, 'gantry'));
     rmSync(directory, { recursive: true, force: true });
   });
 
@@ -138,6 +146,20 @@ describe.skipIf(reason)('a planned container', () => {
       request.container.host.resources = { pidsLimit: 4 };
     });
     expect((await runPlan(socket, plan)).output).toMatch(/fork/);
+  });
+
+  it('starts from a pool slot, in cgroups that were joined ahead', async () => {
+    const slot = `slot-${process.pid}`;
+    const { plan, request } = planFor(['sh', '-c', 'echo pooled; exit 4'], (made) => {
+      made.pooledSlot = slot;
+      made.container.host.resources = { pidsLimit: 20 };
+    });
+    const outcome = await runPlan(socket, plan, planPool(request.facts, slot, ''));
+    expect(outcome.failure).toBeUndefined();
+    expect(outcome.output).toBe('pooled\n');
+    expect(outcome.exitCode).toBe(4);
+    expect(outcome.frames).toContain(FRAME_READY);
+    expect(existsSync(`/sys/fs/cgroup/memory/gantry/${slot}`)).toBe(false);
   });
 
   it('fails at its execve where the program does not exist', async () => {
