@@ -194,7 +194,7 @@ export const FRAME_RESIZE = 5;
 export const FRAME_SIGNAL = 6;
 /** u32 ATTACH_*: what this connection gets and may send; sent before RUN, or on the control socket. */
 export const FRAME_ATTACH = 7;
-/** On the control socket: fork a supervisor for this connection, which then takes one RUN (an exec program). */
+/** On the control socket: fork a supervisor for this connection, which sends HELLO and then takes one RUN (an exec program). */
 export const FRAME_EXEC = 8;
 
 // Supervisor → host.

@@ -3,6 +3,7 @@ import { PLAN_VERSION } from './abi';
 import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
+import { planControl as planControlOf } from './plan/control';
 import { allWrites, planSetup, planSlot as planSlotOf, planTeardown as planTeardownOf } from './plan/plan';
 import { ProgramWriter } from './plan/program';
 import { parseCpus, parseSizeText } from './resources/size';
@@ -142,6 +143,16 @@ export function planTeardown(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
   planTeardownOf(program, request);
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** {facts, id, container, action: "freeze" | "thaw" | "kill", signal} → program. */
+export function planControl(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planControlOf(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
   return finish(out);

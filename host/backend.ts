@@ -1,5 +1,5 @@
 // The one interface between the engine and whatever runs containers. Types only.
-import type { CgroupWrite, HostFacts, Plan } from './plan-types.ts';
+import type { HostFacts, Plan } from './plan-types.ts';
 
 /** How the backend differs from its siblings, as data. */
 export interface BackendCapabilities {
@@ -160,15 +160,16 @@ export interface Backend {
   /** Gives a slot back that no start will use: a plan that was refused. */
   releaseSlot(slot: string): void;
   /** Carries the set-up out; rejects with PLAN_FAILED after unwinding. */
-  start(plan: Plan, options: StartOptions & { slot?: string | undefined }): Promise<RunningProcess>;
+  start(
+    plan: Plan,
+    options: StartOptions & { slot?: string | undefined; recovery?: Recovery },
+  ): Promise<RunningProcess>;
   /** Finds a container that an earlier engine started, by its control socket; undefined when its supervisor is gone. */
   adopt(id: string, controlSocket: string, recovery?: Recovery): Promise<RunningProcess | undefined>;
   /** Starts a process in the running container behind this control socket. */
   exec(controlSocket: string, program: Uint8Array, options: StartOptions): Promise<RunningProcess>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
-  /** Live limits of a running container: all of the writes, or none where one fails. */
-  update(id: string, cgroupParent: string, writes: CgroupWrite[]): Promise<void>;
   /** Counters of a running container, whose first process is `pid` on this host. */
   stats(id: string, cgroupParent: string, pid: number): Promise<ContainerStats>;
   /** Its processes, oldest first. */

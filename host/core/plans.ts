@@ -68,3 +68,18 @@ export function planPool(
 export function planTeardown(facts: HostFacts, id: string, container: ContainerConfig): Uint8Array {
   return callCore('planTeardown', encode({ facts, id, container }));
 }
+
+export interface ControlRequest {
+  facts: HostFacts;
+  id: string;
+  cgroupParent: string;
+  action: string;
+  /** For "kill". */
+  signal: number;
+}
+
+/** Plans what is done to all processes of a container at once: "freeze", "thaw" or "kill". */
+export function planControl({ facts, id, cgroupParent, action, signal }: ControlRequest): Uint8Array {
+  const container = { host: { cgroupParent } };
+  return callCore('planControl', encode({ facts, id, container, action, signal }));
+}

@@ -29,6 +29,7 @@ export const specRefusals: Record<string, Refusal> = {
   MOUNT_NOT_CLEAN: invalid((_field, value) => `Cannot mount on "${value}": the target must not hold ".."`),
   MOUNT_PROPAGATION: invalid((_field, value) => `Cannot read the propagation "${value}"`),
   MOUNT_OPTION_LONG: invalid((_field, value) => `Cannot pass the mount option "${value}": longer than 255 bytes`),
+  NO_FREEZER: unsupported((_field, value) => `Cannot ${value} the container: this host has no freezer cgroup`),
   NO_APPARMOR: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no AppArmor`),
   NO_SELINUX: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no SELinux`),
   SECURITY_OPTION: invalid((_field, value) => `Cannot read the security option "${value}"`),

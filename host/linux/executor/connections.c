@@ -61,14 +61,13 @@ void tell_all(uint8_t type, const void *payload, size_t length) {
         tell(&connections[i], type, 0, payload, length);
 }
 
-struct connection *admit(int fd, bool greet) {
+struct connection *admit(int fd) {
     uint32_t hello[2] = {ABI_PLAN_VERSION, (uint32_t)getpid()};
     for (int i = 0; i < CONNECTIONS; i++) {
         if (connections[i].fd >= 0)
             continue;
         connections[i] = (struct connection){.fd = fd};
-        if (greet)
-            tell(&connections[i], ABI_FRAME_HELLO, 0, hello, sizeof hello);
+        tell(&connections[i], ABI_FRAME_HELLO, 0, hello, sizeof hello);
         return &connections[i];
     }
     close(fd);

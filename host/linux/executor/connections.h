@@ -19,5 +19,5 @@ void drop(struct connection *connection);
 void flush(struct connection *connection);
 void tell(struct connection *connection, uint8_t type, uint8_t stream, const void *payload, size_t length);
 void tell_all(uint8_t type, const void *payload, size_t length);
-struct connection *admit(int fd, bool greet);
+struct connection *admit(int fd);
 bool any_full(void);

@@ -111,7 +111,7 @@ bool oom_happened(int fd);
 // netlink.c
 int64_t op_netlink(int protocol, const void *messages, size_t length);
 // supervise.c
-void supervise(int connection, int container_pidfd, bool greet) __attribute__((noreturn));
+void supervise(int connection, int container_pidfd) __attribute__((noreturn));
 int64_t op_control_socket(struct runner *runner, const char *path);
 // record.c
 int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t files);

@@ -65,7 +65,7 @@ static int serve(const char *path) {
             dup2(null, 0);
             dup2(null, 1);
             close(null);
-            supervise(fd, -1, true);
+            supervise(fd, -1);
         }
         close(fd);
     }
@@ -83,7 +83,7 @@ int main(int argc, char **argv) {
     }
     if (argc == 2 && !strcmp(argv[1], "once")) {
         leave_file(argv);
-        supervise(3, -1, true);
+        supervise(3, -1);
     }
     fprintf(stderr, "usage: gantry-executor serve SOCKET | once | init [--] PROGRAM [ARGUMENT…]\n");
     return 2;

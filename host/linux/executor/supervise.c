@@ -197,7 +197,7 @@ static void become_exec_supervisor(struct connection *connection) {
     if (pid == 0) {
         if (fork() != 0)
             _exit(0);
-        supervise(fd, pidfd, false);
+        supervise(fd, pidfd);
     }
     waitpid(pid, NULL, 0);
     close(fd);
@@ -323,7 +323,7 @@ static void turn(void) {
     if (polled[4].revents) {
         int fd = accept4(runner.listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
-            admit(fd, true);
+            admit(fd);
     }
     for (int i = 0; i < CONNECTIONS; i++) {
         struct connection *connection = &connections[i];
@@ -350,7 +350,7 @@ static bool alone(void) {
     return !running;
 }
 
-void supervise(int connection, int container_pidfd, bool greet) {
+void supervise(int connection, int container_pidfd) {
     memset(&runner, 0, sizeof runner);
     stdin_left = (struct buffer){0};
     teardown_length = 0;
@@ -363,7 +363,7 @@ void supervise(int connection, int container_pidfd, bool greet) {
         runner.registers[i] = -1;
     runner.warn = warn;
     for (int i = 0; i < CONNECTIONS; i++) {
-        if (connections[i].fd > 0 && !greet)
+        if (connections[i].fd > 0 && container_pidfd >= 0)
             close(connections[i].fd);
         connections[i] = (struct connection){.fd = -1};
     }
@@ -372,7 +372,7 @@ void supervise(int connection, int container_pidfd, bool greet) {
     setsid();
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "gantry-super");
-    admit(connection, greet);
+    admit(connection);
     while (!alone())
         turn();
     tear_down();

@@ -1,0 +1,33 @@
+// What is done to all processes of a container at once: freeze, thaw, kill.
+import { OP_FREEZE, OP_KILL_CGROUP } from '../abi';
+import { Json } from '../json';
+import { refuse } from '../status';
+import { placesOf } from './plan';
+import { ProgramWriter } from './program';
+
+const SIGKILL: i64 = 9;
+
+export function planControl(program: ProgramWriter, request: Json): void {
+  const places = placesOf(request, request.str('id'));
+  const action = request.str('action');
+  const freezer = places.of('freezer');
+  const version = places.unified ? 2 : 1;
+  if (action == 'freeze' || action == 'thaw') {
+    if (freezer == '') return refuse('NO_FREEZER', 'action', action);
+    program
+      .op(OP_FREEZE)
+      .str(freezer)
+      .imm(action == 'freeze' ? 1 : 0)
+      .imm(version);
+    return;
+  }
+  const signal = request.int('signal');
+  const pids = places.of('pids');
+  program
+    .op(OP_KILL_CGROUP)
+    .str(pids != '' ? pids : places.directory(places.mounts[0]))
+    .imm(signal)
+    .because('every process of the container');
+  // A frozen process dies only once it runs again.
+  if (signal == SIGKILL && freezer != '' && !places.unified) program.op(OP_FREEZE).str(freezer).imm(0).imm(version);
+}

@@ -1,0 +1,145 @@
+// The backend that drives this machine's kernel. Read this file first.
+import { rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO } from '../../core-asm/abi.ts';
+import type { Backend } from '../backend.ts';
+import { planControl } from '../core/plans.ts';
+import { GantryError } from '../errors.ts';
+import { cgroupDirectories } from './cgroup-layout.ts';
+import { type Connection, openConnection } from './connection.ts';
+import { createExecutor } from './executor.ts';
+import { createFacts } from './facts.ts';
+import { encodeFrame, frames, readFailure } from './frames.ts';
+import { planFailure } from './plan-failure.ts';
+import { createPool } from './pool.ts';
+import { readProcesses } from './processes.ts';
+import { attachFlags, readExit, superviseProcess } from './running-process.ts';
+import { readStats } from './stats.ts';
+
+export interface LinuxBackendOptions {
+  /** Directory for the executor's socket. */
+  stateDirectory: string;
+  /** Another executor than the one that was built. */
+  executorBinary?: string;
+}
+
+const silent = { frame() {}, closed() {} };
+
+export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBackendOptions): Backend {
+  const executor = createExecutor({
+    stateDirectory,
+    ...(executorBinary === undefined ? {} : { binary: executorBinary }),
+  });
+  const facts = createFacts();
+  const pool = createPool(executor, facts);
+
+  const run = async (program: Uint8Array): Promise<void> => {
+    await new Promise<void>((resolve, reject) => {
+      let failure: GantryError | undefined;
+      let done = false;
+      executor
+        .connect({
+          frame(frame) {
+            if (frame.type === FRAME_FAILED) failure = planFailure(program, readFailure(frame));
+            else if (frame.type === FRAME_DONE) done = true;
+          },
+          closed(cause) {
+            if (done) resolve();
+            else reject(failure ?? new GantryError('PLAN_FAILED', 'Cannot run the program: no answer', { cause }));
+          },
+        })
+        .then((connection) => connection.send(frames.run(program)), reject);
+    });
+  };
+
+  const lost = (teardown: Uint8Array | undefined) =>
+    teardown === undefined ? undefined : () => run(teardown).catch(() => {});
+
+  const control = async (id: string, cgroupParent: string, action: string, signal = 0): Promise<void> =>
+    run(planControl({ facts: await facts(), id, cgroupParent, action, signal }));
+
+  return {
+    capabilities: { name: 'linux', pause: true, exec: true, networks: true, bindMounts: true, update: true },
+    facts,
+    async prepare() {
+      await pool.fill();
+    },
+    reserveSlot: (cgroupParent = '') => (cgroupParent === '' ? pool.reserve() : undefined),
+    releaseSlot: (slot) => pool.release(slot),
+    async start(plan, options) {
+      const { slot, recovery } = options;
+      const pooled = slot === undefined ? undefined : pool.connection(slot);
+      const connection = pooled ?? (await executor.connect(silent));
+      const started = superviseProcess({
+        ...options,
+        connection,
+        program: plan.setup,
+        lost: lost(recovery?.teardown ?? plan.teardown),
+      });
+      connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(plan.setup, plan.teardown)]));
+      const settled = (): void => void pool.fill();
+      started.then(settled, settled);
+      return started;
+    },
+    async adopt(_id, controlSocket, recovery) {
+      const options = { attachOutput: false, attachStdin: false };
+      try {
+        const connection = await openConnection(controlSocket, silent);
+        const adopted = superviseProcess({ ...options, connection, recovery, lost: lost(recovery?.teardown) });
+        connection.send(frames.attach(0));
+        return await adopted;
+      } catch {
+        if (recovery?.teardown !== undefined && (await readExit(recovery.exitRecord)) === undefined)
+          await lost(recovery.teardown)?.();
+        return undefined;
+      }
+    },
+    async exec(controlSocket, program, options) {
+      const connection = await enter(controlSocket);
+      const started = superviseProcess({ ...options, connection, program });
+      connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(program)]));
+      return started;
+    },
+    run,
+    async stats(id, cgroupParent, pid) {
+      return readStats(await facts(), cgroupParent, id, pid);
+    },
+    async processes(id, cgroupParent) {
+      return readProcesses(cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '');
+    },
+    pause: (id, cgroupParent) => control(id, cgroupParent, 'freeze'),
+    unpause: (id, cgroupParent) => control(id, cgroupParent, 'thaw'),
+    killAll: (id, cgroupParent, signal) => control(id, cgroupParent, 'kill', signal),
+    async close() {
+      pool.close();
+      await executor.close();
+      const parents = cgroupDirectories((await facts()).cgroup, '', 'any').map((path) => dirname(path));
+      for (const path of parents) {
+        try {
+          rmdirSync(path);
+        } catch {
+          // Containers of this or another engine are still in it.
+        }
+      }
+    },
+  };
+}
+
+/** The container's supervisor forks another for this connection, which greets in its turn. */
+function enter(controlSocket: string): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const gone = (cause?: unknown): void =>
+      reject(new GantryError('INVALID_STATE', 'Cannot enter the container: it is not running', { cause }));
+    let greetings = 0;
+    let connection: Connection | undefined;
+    openConnection(controlSocket, {
+      frame({ type }) {
+        if (type === FRAME_HELLO && ++greetings === 2) resolve(connection!);
+      },
+      closed: gone,
+    }).then((opened) => {
+      connection = opened;
+      opened.send(encodeFrame(FRAME_EXEC));
+    }, gone);
+  });
+}

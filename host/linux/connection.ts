@@ -1,0 +1,90 @@
+// One connection to a supervisor: frames in and out of a unix socket, with backpressure both ways.
+import { createConnection, type Socket } from 'node:net';
+import { createFrameReader, type Frame } from './frames.ts';
+
+/** Gets what comes; `closed` is the last call and comes once. */
+export interface Listener {
+  frame(frame: Frame): void;
+  closed(error?: Error): void;
+}
+
+export interface Connection {
+  /** False where the socket's buffer is full: then wait for `drained`. Nothing is sent on a closed connection. */
+  send(bytes: Uint8Array): boolean;
+  /** Resolves when all that was sent has left this process, or the connection is closed. */
+  drained(): Promise<void>;
+  /** Replaces the listener, between two frames too. */
+  listen(listener: Listener): void;
+  pause(): void;
+  resume(): void;
+  /** Lets the process end although the connection is open. */
+  unref(): void;
+  ref(): void;
+  /** Closes once all is sent; `closed` of the listener still follows. */
+  close(): void;
+}
+
+/** Largest path of a unix socket: sun_path of unix(7) less its NUL. */
+export const SOCKET_PATH_MAX = 107;
+
+/** Connects to a unix socket. Rejects with the system's error: ENOENT, ECONNREFUSED where nobody listens. */
+export function openConnection(path: string, listener: Listener): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
+      reject(Object.assign(new Error(`socket path longer than ${SOCKET_PATH_MAX} bytes`), { code: 'ENAMETOOLONG' }));
+      return;
+    }
+    const socket = createConnection(path);
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(overSocket(socket, listener));
+    });
+  });
+}
+
+function overSocket(socket: Socket, first: Listener): Connection {
+  const reader = createFrameReader();
+  let listener = first;
+  let failure: Error | undefined;
+
+  socket.on('data', (chunk: Buffer) => {
+    if (failure !== undefined) return;
+    try {
+      for (const frame of reader.push(chunk)) listener.frame(frame);
+    } catch (error) {
+      failure = error as Error;
+      socket.destroy();
+    }
+  });
+  socket.on('error', (error) => {
+    failure ??= error;
+  });
+  socket.once('close', () => listener.closed(failure));
+
+  return {
+    send: (bytes) => socket.writable && socket.write(bytes),
+    drained: () =>
+      new Promise((resolve) => {
+        if (!socket.writable || socket.writableLength === 0) return resolve();
+        const done = (): void => {
+          socket.off('drain', done);
+          socket.off('close', done);
+          resolve();
+        };
+        socket.once('drain', done);
+        socket.once('close', done);
+      }),
+    listen: (next) => {
+      listener = next;
+    },
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    unref: () => socket.unref(),
+    ref: () => socket.ref(),
+    close: () => {
+      socket.end();
+      socket.destroySoon();
+    },
+  };
+}
