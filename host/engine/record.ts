@@ -1,0 +1,64 @@
+// What the engine remembers of a container; the whole of it is its container.json. Types only.
+import type { ContainerConfig, PortBinding } from '../types.ts';
+
+export type Status = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'dead';
+
+export interface ContainerState {
+  status: Status;
+  /** 0 where it does not run. */
+  pid: number;
+  exitCode: number;
+  oomKilled: boolean;
+  /** Why the last start failed; empty: it did not. */
+  error: string;
+  /** ISO 8601; empty: never. */
+  startedAt: string;
+  finishedAt: string;
+  restartCount: number;
+  /** Stopped by a user: "unless-stopped" and "always" leave it so. */
+  stoppedByUser: boolean;
+}
+
+/** A mount with its source settled at creation. */
+export interface MountPoint {
+  type: 'bind' | 'volume' | 'tmpfs';
+  /** Volume's name; empty otherwise. */
+  name: string;
+  source: string;
+  target: string;
+  readOnly: boolean;
+  propagation: string;
+  /** Still to be filled from the image. */
+  copyUp: boolean;
+}
+
+/** The container's place in one network while it runs. */
+export interface Endpoint {
+  network: string;
+  networkId: string;
+  endpointId: string;
+  mac: string;
+  ipv4: string;
+  ipv4PrefixLength: number;
+  gateway: string;
+  ipv6: string;
+  ipv6PrefixLength: number;
+  ipv6Gateway: string;
+  aliases: string[];
+}
+
+export interface ContainerRecord {
+  version: 1;
+  id: string;
+  name: string;
+  /** ISO 8601. */
+  created: string;
+  config: ContainerConfig;
+  state: ContainerState;
+  mounts: MountPoint[];
+  /** By network name. */
+  endpoints: Record<string, Endpoint>;
+  /** Published while it runs, host ports settled. */
+  ports: PortBinding[];
+  warnings: string[];
+}

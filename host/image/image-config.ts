@@ -1,0 +1,124 @@
+// OCI image configuration (image-spec, config.md; Docker's spelling is the same) → the engine's words.
+import { GantryError } from '../errors.ts';
+import type { Healthcheck, Image, ImageConfig, ImageHistory, Platform } from '../types.ts';
+
+interface RawHealthcheck {
+  Test?: string[];
+  Interval?: number;
+  Timeout?: number;
+  StartPeriod?: number;
+  StartInterval?: number;
+  Retries?: number;
+}
+
+interface RawConfig {
+  architecture?: string;
+  os?: string;
+  variant?: string;
+  created?: string;
+  author?: string;
+  config?: {
+    User?: string;
+    ExposedPorts?: Record<string, unknown>;
+    Env?: string[] | null;
+    Entrypoint?: string[] | null;
+    Cmd?: string[] | null;
+    Volumes?: Record<string, unknown> | null;
+    WorkingDir?: string;
+    Labels?: Record<string, string> | null;
+    StopSignal?: string;
+    Healthcheck?: RawHealthcheck;
+    Shell?: string[];
+  };
+  rootfs?: { type?: string; diff_ids?: string[] };
+  history?: { created?: string; created_by?: string; comment?: string; author?: string; empty_layer?: boolean }[];
+}
+
+export type ParsedConfig = Omit<Image, 'id' | 'tags' | 'digests' | 'size'>;
+
+/** @throws {GantryError} INVALID_ARCHIVE where the JSON is no image configuration. */
+export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig {
+  let raw: RawConfig;
+  try {
+    raw = JSON.parse(Buffer.from(bytes).toString()) as RawConfig;
+  } catch (cause) {
+    throw new GantryError('INVALID_ARCHIVE', `Cannot read the configuration of "${what}": it is not JSON`, { cause });
+  }
+  const diffIds = raw.rootfs?.diff_ids;
+  if (!Array.isArray(diffIds) || !diffIds.every((id) => /^sha256:[a-f0-9]{64}$/.test(id)))
+    throw new GantryError('INVALID_ARCHIVE', `Cannot read the configuration of "${what}": it names no layers`);
+  return {
+    platform: platformOf(raw),
+    created: raw.created ?? '0001-01-01T00:00:00Z',
+    ...(raw.author ? { author: raw.author } : {}),
+    diffIds,
+    config: parseConfig(raw.config ?? {}),
+    history: (raw.history ?? []).map(parseHistory),
+  };
+}
+
+function platformOf({ os = 'linux', architecture = 'amd64', variant }: RawConfig): Platform {
+  return { os, architecture, ...(variant ? { variant } : {}) };
+}
+
+function parseConfig(config: NonNullable<RawConfig['config']>): ImageConfig {
+  return {
+    user: config.User ?? '',
+    exposedPorts: Object.keys(config.ExposedPorts ?? {}),
+    env: config.Env ?? [],
+    entrypoint: config.Entrypoint ?? [],
+    command: config.Cmd ?? [],
+    volumes: Object.keys(config.Volumes ?? {}),
+    workingDir: config.WorkingDir ?? '',
+    labels: config.Labels ?? {},
+    stopSignal: config.StopSignal ?? '',
+    ...(config.Healthcheck ? { healthcheck: parseHealthcheck(config.Healthcheck) } : {}),
+    ...(config.Shell ? { shell: config.Shell } : {}),
+  };
+}
+
+function parseHealthcheck(raw: RawHealthcheck): Healthcheck {
+  return {
+    test: raw.Test ?? [],
+    interval: raw.Interval ?? 0,
+    timeout: raw.Timeout ?? 0,
+    startPeriod: raw.StartPeriod ?? 0,
+    startInterval: raw.StartInterval ?? 0,
+    retries: raw.Retries ?? 0,
+  };
+}
+
+function parseHistory(entry: NonNullable<RawConfig['history']>[number]): ImageHistory {
+  return {
+    ...(entry.created ? { created: entry.created } : {}),
+    ...(entry.created_by ? { createdBy: entry.created_by } : {}),
+    ...(entry.comment ? { comment: entry.comment } : {}),
+    ...(entry.author ? { author: entry.author } : {}),
+    ...(entry.empty_layer ? { emptyLayer: true } : {}),
+  };
+}
+
+/** This machine's platform in OCI words. */
+export function hostPlatform(): Platform {
+  const architecture =
+    { x64: 'amd64', arm64: 'arm64', arm: 'arm', ia32: '386' }[process.arch as string] ?? process.arch;
+  return { os: 'linux', architecture, ...(architecture === 'arm64' ? { variant: 'v8' } : {}) };
+}
+
+/** "linux/arm64/v8" → its parts. @throws {GantryError} INVALID_ARGUMENT. */
+export function parsePlatform(text: string): Platform {
+  const [os = '', architecture, variant, ...more] = text.split('/');
+  if (architecture === undefined || os === '' || more.length > 0)
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the platform "${text}"`, { hint: 'Such as linux/amd64' });
+  const names: Record<string, string> = { x86_64: 'amd64', aarch64: 'arm64' };
+  return { os, architecture: names[architecture] ?? architecture, ...(variant ? { variant } : {}) };
+}
+
+/** Whether an image of `found` serves where `wanted` is asked for; a variant counts only where both name one. */
+export function matchesPlatform(found: Platform, wanted: Platform): boolean {
+  return (
+    found.os === wanted.os &&
+    found.architecture === wanted.architecture &&
+    (!found.variant || !wanted.variant || found.variant === wanted.variant)
+  );
+}

@@ -1,0 +1,240 @@
+// Images as the engine sees them: found by name or ID, pulled, loaded, tagged, removed. Read this file first.
+import { GantryError } from '../errors.ts';
+import type { Image, Platform, Progress } from '../types.ts';
+import { type Catalog, type CatalogEntry, openCatalog } from './catalog.ts';
+import { type ContentStore, createContentStore } from './content-store.ts';
+import type { Credentials } from './credentials.ts';
+import { HELLO, makeHello } from './hello.ts';
+import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-config.ts';
+import { createLayerStore, type LayerStore } from './layer-store.ts';
+import { loadArchive } from './load.ts';
+import { pullImage, shortId } from './pull.ts';
+import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
+import { saveArchive } from './save.ts';
+import type { Unpacker } from './unpack.ts';
+
+export interface PullRequest {
+  platform?: Platform | undefined;
+  credentials?: Credentials | undefined;
+  progress?: (line: Progress) => void;
+}
+
+export interface Pull {
+  image: Image;
+  /** Digest of what the reference names. */
+  digest: string;
+  /** Nothing had to be fetched. */
+  upToDate: boolean;
+}
+
+/** What a removal did, in docker's words. */
+export interface Removal {
+  untagged: string[];
+  deleted: string[];
+}
+
+export interface ImageStore {
+  list(): Promise<Image[]>;
+  /** By name, "name@digest", ID or a unique beginning of it. @throws {GantryError} IMAGE_NOT_FOUND, INVALID_ARGUMENT. */
+  find(name: string): Promise<Image>;
+  pull(name: string, request?: PullRequest): Promise<Pull>;
+  load(archive: AsyncIterable<Uint8Array>, progress?: (line: Progress) => void): Promise<Image[]>;
+  save(names: string[]): Promise<AsyncIterable<Uint8Array>>;
+  tag(name: string, target: string): Promise<void>;
+  /** Takes a name away, and the image with its last name. `inUse` names what still needs it. */
+  remove(name: string, force: boolean, inUse: (id: string) => string | undefined): Promise<Removal>;
+  /** Directories of the layers, uppermost first. */
+  layerPaths(image: Image): string[];
+}
+
+export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageStore {
+  const content = createContentStore(dataRoot);
+  const layers = createLayerStore(`${dataRoot}/layers`, unpacker);
+  const catalog = openCatalog(dataRoot);
+  const parsed = new Map<string, { config: ParsedConfig; size: number }>();
+
+  const imageOf = async (id: string): Promise<Image> => {
+    let known = parsed.get(id);
+    if (known === undefined) {
+      const config = parseImageConfig(await content.read(id), shortId(id));
+      const sizes = await Promise.all(config.diffIds.map((diffId) => layers.size(diffId)));
+      known = { config, size: sizes.reduce((sum, size) => sum + size, 0) };
+      parsed.set(id, known);
+    }
+    const named = (table: Readonly<Record<string, string>>): string[] =>
+      Object.keys(table)
+        .filter((name) => table[name] === id)
+        .map((name) => familiarReference(parseReference(name)));
+    return { id, ...known.config, size: known.size, tags: named(catalog.tags), digests: named(catalog.digests) };
+  };
+
+  const register = (
+    pulled: { id: string; layers: { blob: string; diffId: string }[]; manifest?: string },
+    tags: Reference[],
+    digest?: string,
+  ): void => {
+    catalog.change((file) => {
+      file.images[pulled.id] ??= {
+        layers: pulled.layers,
+        ...(pulled.manifest ? { manifest: pulled.manifest } : {}),
+        addedAt: new Date().toISOString(),
+      };
+      for (const reference of tags) file.tags[fullTag(reference)] = pulled.id;
+      const [first] = tags;
+      if (digest !== undefined && first !== undefined)
+        file.digests[`${first.registry}/${first.repository}@${digest}`] = pulled.id;
+    });
+  };
+
+  const ensureHello = async (): Promise<string> => {
+    const made = await makeHello(content, layers);
+    register(made, [parseReference(HELLO)]);
+    return made.id;
+  };
+
+  const store: ImageStore = {
+    async list() {
+      const images = await Promise.all(Object.keys(catalog.images).map(imageOf));
+      return images.sort((a, b) => b.created.localeCompare(a.created) || a.id.localeCompare(b.id));
+    },
+    async find(name) {
+      const id = lookUp(catalog, name);
+      if (id !== undefined) return imageOf(id);
+      if (name === HELLO || name === `${HELLO}:latest`) return imageOf(await ensureHello());
+      throw new GantryError('IMAGE_NOT_FOUND', `No such image: ${name.includes(':') ? name : `${name}:latest`}`, {
+        hint: `Pull it with "gantry pull ${name}", or load it from a file with "gantry load -i FILE"`,
+      });
+    },
+    async pull(name, { platform, credentials, progress = () => {} } = {}) {
+      const reference = parseReference(name);
+      if (familiarName(reference) === HELLO) {
+        const image = await imageOf(await ensureHello());
+        return { image, digest: image.id, upToDate: true };
+      }
+      const pulled = await pullImage(reference, content, layers, {
+        platform: platform ?? hostPlatform(),
+        credentials,
+        progress,
+      });
+      const upToDate = catalog.images[pulled.id] !== undefined;
+      const tags = reference.tag === undefined ? [] : [reference];
+      register(pulled, tags, pulled.digest);
+      if (tags.length === 0)
+        catalog.change((file) => {
+          file.digests[`${reference.registry}/${reference.repository}@${pulled.digest}`] = pulled.id;
+        });
+      return { image: await imageOf(pulled.id), digest: pulled.digest, upToDate };
+    },
+    async load(archive, progress = () => {}) {
+      const loaded = await loadArchive(archive, content, layers, hostPlatform(), progress);
+      for (const image of loaded) register(image, image.tags.map(parseReference));
+      return Promise.all(loaded.map(({ id }) => imageOf(id)));
+    },
+    async save(names) {
+      const wanted = new Map<string, string[]>();
+      for (const name of names) {
+        const image = await store.find(name);
+        const tags = wanted.get(image.id) ?? [];
+        if (!isId(name, image.id)) tags.push(familiarReference({ tag: 'latest', ...parseReference(name) }));
+        wanted.set(image.id, tags);
+      }
+      return saveArchive(
+        [...wanted].map(([id, tags]) => ({ id, tags })),
+        catalog,
+        content,
+      );
+    },
+    async tag(name, target) {
+      const { id } = await store.find(name);
+      const reference = parseReference(target);
+      if (reference.digest !== undefined)
+        throw new GantryError('INVALID_ARGUMENT', `Cannot tag "${name}" as "${target}": a digest cannot be given`);
+      catalog.change((file) => {
+        file.tags[fullTag(reference)] = id;
+      });
+    },
+    async remove(name, force, inUse) {
+      const image = await store.find(name);
+      const byId = isId(name, image.id);
+      const owned = image.tags.length + image.digests.length;
+      const last = byId ? true : image.tags.length <= 1;
+      if (byId && image.tags.length > 1 && !force)
+        throw new GantryError(
+          'IN_USE',
+          `Cannot remove "${name}": unable to delete ${shortId(image.id)} (must be forced) - image is referenced in multiple repositories`,
+          {
+            hint: 'Remove its names one by one, or add -f',
+          },
+        );
+      const user = last || byId ? inUse(image.id) : undefined;
+      if (user !== undefined && !(force && !byId && owned > 0))
+        throw new GantryError(
+          'IN_USE',
+          `Cannot remove "${name}": conflict: unable to remove repository reference "${name}" (must force) - container ${user} is using its referenced image ${shortId(image.id)}`,
+          {
+            hint: 'Remove the container first',
+          },
+        );
+      const entry = catalog.images[image.id]!;
+      const gone = byId ? undefined : fullTag(parseReference(name));
+      catalog.change((file) => {
+        for (const table of [file.tags, file.digests])
+          for (const key of Object.keys(table))
+            if (table[key] === image.id && (gone === undefined || key === gone || last)) delete table[key];
+        if (last && user === undefined) delete file.images[image.id];
+      });
+      parsed.delete(image.id);
+      const untagged = last ? [...image.tags, ...image.digests] : [familiarReference(parseReference(name))];
+      const deleted =
+        last && user === undefined ? [image.id, ...(await sweep(catalog, content, layers, image.id, entry))] : [];
+      return { untagged, deleted };
+    },
+    layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
+  };
+  return store;
+}
+
+function fullTag({ registry, repository, tag = 'latest' }: Reference): string {
+  return `${registry}/${repository}:${tag}`;
+}
+
+function isId(name: string, id: string): boolean {
+  return /^(sha256:)?[a-f0-9]{4,64}$/.test(name) && id.startsWith(name.startsWith('sha256:') ? name : `sha256:${name}`);
+}
+
+/** A name wins over an ID that begins so. */
+function lookUp(catalog: Catalog, name: string): string | undefined {
+  const digits = name.replace(/^sha256:/, '');
+  const hex = /^[a-f0-9]{4,64}$/.test(digits);
+  const byId = (): string | undefined => {
+    const found = hex ? Object.keys(catalog.images).filter((id) => id.startsWith(`sha256:${digits}`)) : [];
+    if (found.length > 1)
+      throw new GantryError('INVALID_ARGUMENT', `Cannot tell which image "${name}" is: ${found.length} begin so`);
+    return found[0];
+  };
+  if (name.startsWith('sha256:') || /^[a-f0-9]{64}$/.test(name)) return byId();
+  const reference = parseReference(name);
+  const base = `${reference.registry}/${reference.repository}`;
+  const named =
+    reference.digest === undefined ? catalog.tags[fullTag(reference)] : catalog.digests[`${base}@${reference.digest}`];
+  return named ?? byId();
+}
+
+/** Removes what a removed image had and no other needs. Returns the digests of the layers. */
+async function sweep(
+  catalog: Catalog,
+  content: ContentStore,
+  layers: LayerStore,
+  id: string,
+  gone: CatalogEntry,
+): Promise<string[]> {
+  const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
+  const diffIds = new Set(others.map((layer) => layer.diffId));
+  const blobs = new Set(others.map((layer) => layer.blob));
+  const deleted = gone.layers.filter((layer) => !diffIds.has(layer.diffId));
+  for (const { diffId } of deleted) await layers.remove(diffId);
+  for (const { blob } of gone.layers) if (!blobs.has(blob)) await content.remove(blob);
+  if (gone.manifest !== undefined) await content.remove(gone.manifest);
+  await content.remove(id);
+  return deleted.map((layer) => layer.diffId);
+}

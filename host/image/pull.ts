@@ -1,0 +1,211 @@
+// From a reference to blobs and layers: index → manifest → configuration, layers side by side.
+import { GantryError } from '../errors.ts';
+import type { Platform, Progress } from '../types.ts';
+import type { CatalogEntry } from './catalog.ts';
+import { type ContentStore, digestOf } from './content-store.ts';
+import { type Credentials, storedCredentials } from './credentials.ts';
+import { decompress } from './decompress.ts';
+import { matchesPlatform, parseImageConfig } from './image-config.ts';
+import type { LayerStore } from './layer-store.ts';
+import { familiarName, type Reference } from './reference.ts';
+import { createRegistry, type Manifest, type Registry } from './registry.ts';
+
+export interface Descriptor {
+  mediaType?: string;
+  digest: string;
+  size: number;
+  platform?: Platform;
+}
+
+export interface PullOptions {
+  platform: Platform;
+  credentials?: Credentials | undefined;
+  progress: (line: Progress) => void;
+}
+
+export interface Pulled extends Omit<CatalogEntry, 'addedAt'> {
+  id: string;
+  /** Digest of what the reference names: an index's, or the manifest's. */
+  digest: string;
+}
+
+interface ManifestJson {
+  mediaType?: string;
+  manifests?: Descriptor[];
+  config?: Descriptor;
+  layers?: Descriptor[];
+}
+
+const CONCURRENT_LAYERS = 3;
+const PROGRESS_EVERY = 512 * 1024;
+
+export async function pullImage(
+  reference: Reference,
+  content: ContentStore,
+  layers: LayerStore,
+  options: PullOptions,
+): Promise<Pulled> {
+  const name = familiarName(reference);
+  const credentials = options.credentials ?? (await storedCredentials(reference.registry));
+  const registry = createRegistry(reference, credentials);
+  const top = await fetchManifest(registry, reference.digest ?? reference.tag ?? 'latest', reference.digest, name);
+  let json = readJson(top.bytes, name);
+  let manifestDigest = digestOf(top.bytes);
+  const digest = manifestDigest;
+  await content.put(top.bytes);
+  if (json.manifests !== undefined) {
+    const chosen = choose(json.manifests, options.platform, name);
+    const inner = await fetchManifest(registry, chosen.digest, chosen.digest, name);
+    await content.put(inner.bytes);
+    manifestDigest = chosen.digest;
+    json = readJson(inner.bytes, name);
+  }
+  const { config, layers: blobs } = json;
+  if (config === undefined || blobs === undefined)
+    throw new GantryError(
+      'INVALID_ARCHIVE',
+      `Cannot pull "${name}": its manifest is of an unknown kind (${json.mediaType ?? top.mediaType})`,
+    );
+  const bytes = await fetchSmall(registry, content, config);
+  const { diffIds } = parseImageConfig(bytes, name);
+  if (diffIds.length !== blobs.length)
+    throw new GantryError(
+      'INVALID_ARCHIVE',
+      `Cannot pull "${name}": ${blobs.length} layers but ${diffIds.length} digests of them`,
+    );
+  const found = blobs.map((blob, index) => ({ blob, diffId: diffIds[index]! }));
+  for (const { blob } of found) options.progress({ id: shortId(blob.digest), status: 'Pulling fs layer' });
+  await eachLimited(found, CONCURRENT_LAYERS, ({ blob, diffId }) =>
+    fetchLayer(registry, content, layers, blob, diffId, options.progress),
+  );
+  return {
+    id: config.digest,
+    digest,
+    manifest: manifestDigest,
+    layers: found.map(({ blob, diffId }) => ({ blob: blob.digest, diffId })),
+  };
+}
+
+/** First twelve digits, as docker shows it. */
+export function shortId(digest: string): string {
+  return digest.slice('sha256:'.length, 'sha256:'.length + 12);
+}
+
+async function fetchManifest(
+  registry: Registry,
+  wanted: string,
+  digest: string | undefined,
+  name: string,
+): Promise<Manifest> {
+  const manifest = await registry.manifest(wanted);
+  const expected = digest ?? manifest.digest;
+  const found = digestOf(manifest.bytes);
+  if (expected?.startsWith('sha256:') && expected !== found)
+    throw new GantryError(
+      'DIGEST_MISMATCH',
+      `Cannot pull "${name}": the manifest's digest is ${found}, not ${expected}`,
+      {
+        hint: 'The registry or a proxy damaged it; try again',
+      },
+    );
+  return manifest;
+}
+
+function readJson(bytes: Buffer, name: string): ManifestJson {
+  try {
+    return JSON.parse(bytes.toString()) as ManifestJson;
+  } catch (cause) {
+    throw new GantryError('INVALID_ARCHIVE', `Cannot pull "${name}": its manifest is not JSON`, { cause });
+  }
+}
+
+function choose(manifests: Descriptor[], wanted: Platform, name: string): Descriptor {
+  const found = manifests.find(({ platform }) => platform !== undefined && matchesPlatform(platform, wanted));
+  if (found !== undefined) return found;
+  const there = manifests.flatMap(({ platform }) =>
+    platform && platform.os !== 'unknown' ? [`${platform.os}/${platform.architecture}`] : [],
+  );
+  throw new GantryError(
+    'IMAGE_NOT_FOUND',
+    `Cannot pull "${name}": no matching manifest for ${wanted.os}/${wanted.architecture}`,
+    {
+      hint: `It is there for ${[...new Set(there)].join(', ') || 'no platform'}`,
+    },
+  );
+}
+
+const SMALL_MAX = 8 * 1024 * 1024;
+
+async function fetchSmall(registry: Registry, content: ContentStore, { digest, size }: Descriptor): Promise<Buffer> {
+  if (await content.has(digest)) return content.read(digest);
+  if (size > SMALL_MAX)
+    throw new GantryError('INVALID_ARCHIVE', `Cannot pull the configuration ${digest}: ${size} bytes are too many`);
+  const ingest = await content.begin();
+  try {
+    for await (const chunk of registry.blob(digest, size)) await ingest.write(chunk);
+    await ingest.commit(digest);
+  } finally {
+    await ingest.abort();
+  }
+  return content.read(digest);
+}
+
+/** Download, digest, decompression and unpacking run as one stream; what is there already is not done again. */
+async function fetchLayer(
+  registry: Registry,
+  content: ContentStore,
+  layers: LayerStore,
+  { digest, size }: Descriptor,
+  diffId: string,
+  progress: (line: Progress) => void,
+): Promise<void> {
+  const id = shortId(digest);
+  if (await layers.has(diffId)) {
+    progress({ id, status: 'Already exists' });
+    return;
+  }
+  if (await content.has(digest)) {
+    progress({ id, status: 'Extracting', current: size, total: size });
+    await layers.add(diffId, decompress(content.stream(digest) as unknown as AsyncIterable<Uint8Array>));
+    progress({ id, status: 'Pull complete' });
+    return;
+  }
+  const ingest = await content.begin();
+  let told = 0;
+  const stored = (async function* () {
+    for await (const chunk of registry.blob(digest, size)) {
+      await ingest.write(chunk);
+      if (ingest.size - told >= PROGRESS_EVERY || ingest.size === size) {
+        told = ingest.size;
+        progress({ id, status: 'Downloading', current: told, total: size });
+      }
+      yield chunk;
+    }
+    await ingest.commit(digest); // Before the layer is believed: a wrong digest fails the unpacking too.
+    progress({ id, status: 'Download complete' });
+  })();
+  try {
+    await layers.add(diffId, decompress(stored));
+  } finally {
+    await ingest.abort();
+  }
+  progress({ id, status: 'Pull complete' });
+}
+
+/** Runs `work` on every item, so many at once; the first failure is thrown when the running ones have ended. */
+export async function eachLimited<T>(items: T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
+  const left = items.values();
+  let failed: { error: unknown } | undefined;
+  const worker = async (): Promise<void> => {
+    for (const item of left) {
+      if (failed !== undefined) return;
+      try {
+        await work(item);
+      } catch (error) {
+        failed ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (failed !== undefined) throw failed.error;
+}

@@ -1,0 +1,76 @@
+// `save`: images as one tar that is both a docker-archive and an OCI layout.
+import type { Catalog } from './catalog.ts';
+import { type ContentStore, digestOf } from './content-store.ts';
+import { GantryError } from '../errors.ts';
+
+export interface Saved {
+  id: string;
+  /** Names to write into it. */
+  tags: string[];
+}
+
+const EPOCH = new Date(0);
+
+/** The tar's bytes. The same images make the same bytes. */
+export async function* saveArchive(
+  images: Saved[],
+  catalog: Catalog,
+  content: ContentStore,
+): AsyncGenerator<Uint8Array> {
+  const { pack } = await import('tar-stream');
+  const tar = pack();
+  const written = new Set<string>();
+  const file = (name: string, text: string | Uint8Array): void => {
+    tar.entry({ name, mode: 0o644, mtime: EPOCH }, Buffer.from(text));
+  };
+  const blobPath = (digest: string): string => `blobs/${digest.replace(':', '/')}`;
+  const blob = async (digest: string): Promise<void> => {
+    if (written.has(digest)) return;
+    written.add(digest);
+    const header = { name: blobPath(digest), mode: 0o644, mtime: EPOCH, size: await content.size(digest) };
+    const entry = tar.entry(header) as unknown as NodeJS.WritableStream;
+    for await (const chunk of content.stream(digest))
+      if (!entry.write(chunk as Buffer)) await new Promise((resolve) => entry.once('drain', resolve));
+    entry.end();
+  };
+
+  const fill = async (): Promise<void> => {
+    const manifests: object[] = [];
+    const docker: object[] = [];
+    for (const { id, tags } of images) {
+      const entry = catalog.images[id];
+      if (entry === undefined) throw new GantryError('IMAGE_NOT_FOUND', `Cannot save "${id}": No such image`);
+      for (const layer of entry.layers) await blob(layer.blob);
+      await blob(id);
+      const manifest = JSON.stringify({
+        schemaVersion: 2,
+        mediaType: 'application/vnd.oci.image.manifest.v1+json',
+        config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: id, size: await content.size(id) },
+        layers: await Promise.all(
+          entry.layers.map(async (layer) => ({
+            mediaType: `application/vnd.oci.image.layer.v1.tar${layer.blob === layer.diffId ? '' : '+gzip'}`,
+            digest: layer.blob,
+            size: await content.size(layer.blob),
+          })),
+        ),
+      });
+      const digest = digestOf(Buffer.from(manifest));
+      if (!written.has(digest)) file(blobPath(digest), manifest);
+      written.add(digest);
+      for (const tag of tags.length > 0 ? tags : [undefined])
+        manifests.push({
+          mediaType: 'application/vnd.oci.image.manifest.v1+json',
+          digest,
+          size: Buffer.byteLength(manifest),
+          ...(tag === undefined ? {} : { annotations: { 'io.containerd.image.name': tag } }),
+        });
+      docker.push({ Config: blobPath(id), RepoTags: tags, Layers: entry.layers.map((layer) => blobPath(layer.blob)) });
+    }
+    file('oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' }));
+    file('index.json', JSON.stringify({ schemaVersion: 2, manifests }));
+    file('manifest.json', JSON.stringify(docker));
+    tar.finalize();
+  };
+  fill().catch((error: Error) => tar.destroy(error));
+  for await (const chunk of tar) yield chunk as Uint8Array;
+}
