@@ -148,6 +148,8 @@ export interface ProcessEntry {
 
 export interface Backend {
   readonly capabilities: BackendCapabilities;
+  /** Path, for the plan, of the program that serves as /sbin/docker-init. */
+  readonly initProgram: string;
   /** Facts for planning; cached. `devices` names host device nodes to look up. */
   facts(devices?: string[]): Promise<HostFacts>;
   /** Makes ready ahead of the first start what can be: the executor, a pool of slots. Never rejects. */
@@ -166,6 +168,8 @@ export interface Backend {
   ): Promise<RunningProcess>;
   /** Finds a container that an earlier engine started, by its control socket; undefined when its supervisor is gone. */
   adopt(id: string, controlSocket: string, recovery?: Recovery): Promise<RunningProcess | undefined>;
+  /** How a container ended whose supervisor is gone; undefined where nothing was recorded. */
+  recordedExit(exitRecord: string): Promise<Exit | undefined>;
   /** Starts a process in the running container behind this control socket. */
   exec(controlSocket: string, program: Uint8Array, options: StartOptions): Promise<RunningProcess>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */

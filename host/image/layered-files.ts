@@ -69,7 +69,12 @@ function lookUp(layers: string[], directory: string[], name: string): Found | un
 /** An fd; undefined where this layer has no such directory; "hidden" where it covers that of the layers below. */
 function openDirectory(layer: string, parts: string[]): number | 'hidden' | undefined {
   const flags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-  let fd = openSync(layer, flags);
+  let fd: number;
+  try {
+    fd = openSync(layer, flags);
+  } catch {
+    return undefined; // Not made yet: the upper directory of a container that only is planned.
+  }
   for (const part of parts) {
     const path = `/proc/self/fd/${fd}/${part}`;
     try {

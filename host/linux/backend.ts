@@ -7,7 +7,7 @@ import { planControl } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { cgroupDirectories } from './cgroup-layout.ts';
 import { type Connection, openConnection } from './connection.ts';
-import { createExecutor } from './executor.ts';
+import { createExecutor, findExecutor } from './executor.ts';
 import { createFacts } from './facts.ts';
 import { encodeFrame, frames, readFailure } from './frames.ts';
 import { planFailure } from './plan-failure.ts';
@@ -60,6 +60,9 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
 
   return {
     capabilities: { name: 'linux', pause: true, exec: true, networks: true, bindMounts: true, update: true },
+    get initProgram() {
+      return executorBinary ?? findExecutor();
+    },
     facts,
     async prepare() {
       await pool.fill();
@@ -94,6 +97,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
         return undefined;
       }
     },
+    recordedExit: readExit,
     async exec(controlSocket, program, options) {
       const connection = await enter(controlSocket);
       const started = superviseProcess({ ...options, connection, program });

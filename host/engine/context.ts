@@ -1,0 +1,20 @@
+// What every part of the engine works with. Types only.
+import type { Backend } from '../backend.ts';
+import type { ImageStore } from '../image/image-store.ts';
+import type { EnginePaths } from '../paths.ts';
+import type { Events } from './events.ts';
+import type { EngineFiles } from './layout.ts';
+import type { Networks } from './networks.ts';
+import type { Volumes } from './volumes.ts';
+
+export interface Context {
+  paths: EnginePaths;
+  files: EngineFiles;
+  backend: Backend;
+  images: ImageStore;
+  events: Events;
+  networks: Networks;
+  volumes: Volumes;
+  /** Removes a tree in the background. */
+  discard: (path: string) => void;
+}

@@ -1,0 +1,304 @@
+// Start, exit, restart, stop, kill, pause, remove: every change of a container's state. Read this file first.
+import { rmSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import type { Exit, RunningProcess } from '../backend.ts';
+import { planTeardown } from '../core/plans.ts';
+import { GantryError } from '../errors.ts';
+import { type Container, runningProcess } from './container.ts';
+import type { Context } from './context.ts';
+import { writeNetworkFiles } from './network-files.ts';
+import { type FindRunning, namedDevices, planRecord } from './planning.ts';
+import { SIGKILL, signalNumber } from './signals.ts';
+import { moveToTrash } from './volumes.ts';
+
+export interface Lifecycle {
+  /** False where it runs already. Resolves when its program has been executed. */
+  start(container: Container): Promise<boolean>;
+  /** False where it did not run. */
+  stop(container: Container, seconds?: number, signal?: string): Promise<boolean>;
+  restart(container: Container, seconds?: number): Promise<void>;
+  kill(container: Container, signal: string): Promise<void>;
+  pause(container: Container): Promise<void>;
+  unpause(container: Container): Promise<void>;
+  remove(container: Container, options: { force: boolean; volumes: boolean }): Promise<void>;
+  /** Takes up a container that an earlier engine started. */
+  adopt(container: Container): Promise<void>;
+}
+
+const DEFAULT_STOP_SECONDS = 10;
+const RESTART_FIRST_MS = 100;
+const RESTART_LONGEST_MS = 60_000;
+/** A run that lasted so long resets the delay of its restart. */
+const RESTART_STEADY_MS = 10_000;
+
+export function createLifecycle(
+  context: Context,
+  find: FindRunning,
+  forget: (container: Container) => void,
+): Lifecycle {
+  const { backend, events, images, networks, volumes } = context;
+  const restarts = new Map<Container, { timer?: NodeJS.Timeout; delayMs: number }>();
+
+  const emit = (container: Container, action: string, more: Record<string, string> = {}): void => {
+    const { id, name, config } = container.record;
+    events.emit('container', action, id, { ...config.labels, image: config.image, name, ...more });
+  };
+  const parentOf = (container: Container): string => container.record.config.host.cgroupParent;
+
+  const begin = async (container: Container): Promise<boolean> => {
+    const { record, files } = container;
+    if (container.removed) throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${record.name}`);
+    if (record.state.status === 'paused')
+      throw new GantryError('INVALID_STATE', 'Cannot start a paused container, try unpause instead');
+    if (container.running !== undefined) return false;
+    await container.settled;
+    clearTimeout(restarts.get(container)?.timer);
+    const slot = backend.reserveSlot(parentOf(container));
+    try {
+      const attached = container.attachWanted;
+      const [facts, image] = await Promise.all([
+        backend.facts(namedDevices(record.config)),
+        images.find(record.config.imageId),
+      ]);
+      const attachment = await networks.attach(record, find);
+      Object.assign(record, { endpoints: attachment.endpoints, ports: attachment.ports });
+      const hostname = record.config.hostname || record.id.slice(0, 12);
+      writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
+      if (record.config.host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
+      rmSync(files.exitRecord, { force: true });
+      const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot });
+      const running = await backend.start(plan, {
+        attachOutput: attached.output,
+        attachStdin: attached.stdin,
+        slot,
+        recovery: { exitRecord: files.exitRecord, teardown: plan.teardown },
+      });
+      record.warnings = [...plan.warnings, ...(running.warnings ?? [])];
+      container.began(running);
+      container.change({
+        status: 'running',
+        pid: running.pid,
+        startedAt: iso(running.startedAt),
+        error: '',
+        exitCode: 0,
+        oomKilled: false,
+        stoppedByUser: false,
+      });
+      watch(container, running);
+      for (const mount of record.mounts) if (mount.name !== '') volumes.markFilled(mount.name);
+      for (const mount of record.mounts) mount.copyUp = false;
+      await networks.publish(record);
+      emit(container, 'start');
+      return true;
+    } catch (error) {
+      if (slot !== undefined) backend.releaseSlot(slot);
+      if (container.running === undefined) await failed(container, error);
+      throw error;
+    }
+  };
+
+  const failed = async (container: Container, error: unknown): Promise<void> => {
+    const exitCode = error instanceof GantryError && error.exitStatus !== 125 ? error.exitStatus : 128;
+    await networks.release(container.record);
+    container.change({ status: 'created', error: (error as Error).message, exitCode, pid: 0 });
+    container.tellExit(exitCode);
+    if (container.record.config.host.autoRemove) await discardContainer(container, true);
+  };
+
+  const watch = (container: Container, running: RunningProcess): void => {
+    container.settled = running.exited.then(async (exit) => {
+      exited(container, exit);
+      await running.tornDown;
+      await networks.release(container.record);
+      await afterExit(container, exit);
+    });
+    container.settled.catch(() => {});
+  };
+
+  const exited = (container: Container, { exitCode, oomKilled, finishedAt }: Exit): void => {
+    const { state } = container.record;
+    const again = shouldRestart(container, exitCode);
+    container.running = undefined;
+    container.change({
+      status: again ? 'restarting' : 'exited',
+      pid: 0,
+      exitCode,
+      oomKilled,
+      finishedAt: iso(finishedAt),
+    });
+    if (oomKilled) emit(container, 'oom');
+    emit(container, 'die', { exitCode: String(state.exitCode) });
+    container.tellExit(exitCode);
+  };
+
+  const afterExit = async (container: Container, { finishedAt }: Exit): Promise<void> => {
+    const { record } = container;
+    if (container.removed) return;
+    if (record.state.status === 'restarting') {
+      const steady = Number(finishedAt / 1_000_000n) - Date.parse(record.state.startedAt) > RESTART_STEADY_MS;
+      const before = restarts.get(container)?.delayMs;
+      const delayMs = steady || before === undefined ? RESTART_FIRST_MS : Math.min(before * 2, RESTART_LONGEST_MS);
+      const timer = setTimeout(() => {
+        if (record.state.status !== 'restarting') return;
+        record.state.restartCount++;
+        container.exclusively(() => begin(container)).catch(() => {});
+      }, delayMs);
+      restarts.set(container, { timer, delayMs });
+    } else if (record.config.host.autoRemove && !keeping.has(container)) await discardContainer(container, true);
+  };
+
+  const shouldRestart = ({ record: { config, state } }: Container, exitCode: number): boolean => {
+    const { name, maximumRetryCount } = config.host.restartPolicy;
+    if (state.stoppedByUser) return false;
+    if (name === 'on-failure')
+      return exitCode !== 0 && (maximumRetryCount === 0 || state.restartCount < maximumRetryCount);
+    return name === 'always' || name === 'unless-stopped';
+  };
+
+  /** Containers that are stopped only to be started again: --rm waits. */
+  const keeping = new Set<Container>();
+
+  const end = async (
+    container: Container,
+    seconds: number | undefined,
+    signal: string | undefined,
+  ): Promise<boolean> => {
+    const { record, running } = container;
+    clearTimeout(restarts.get(container)?.timer);
+    if (running === undefined) {
+      if (record.state.status === 'restarting') container.change({ status: 'exited', stoppedByUser: true });
+      return false;
+    }
+    container.change({ stoppedByUser: true });
+    const grace = seconds ?? record.config.stopTimeout ?? DEFAULT_STOP_SECONDS;
+    running.signal(signalNumber(signal || record.config.stopSignal));
+    if (record.state.status === 'paused') await backend.unpause(record.id, parentOf(container)).catch(() => {});
+    if (!(await within(running.exited, grace < 0 ? undefined : grace * 1000))) {
+      running.signal(SIGKILL);
+      await running.exited;
+    }
+    emit(container, 'stop');
+    return true;
+  };
+
+  const discardContainer = async (container: Container, withVolumes: boolean): Promise<void> => {
+    if (container.removed) return;
+    const { record, files } = container;
+    container.removed = true;
+    clearTimeout(restarts.get(container)?.timer);
+    restarts.delete(container);
+    forget(container);
+    context.discard(moveToTrash(files.directory, context.files.trash));
+    if (withVolumes)
+      for (const { name } of record.mounts) {
+        const volume = name === '' ? undefined : volumes.list().find((found) => found.name === name);
+        if (volume?.anonymous) volumes.remove(name, (path) => context.discard(moveToTrash(path, context.files.trash)));
+      }
+    emit(container, 'destroy');
+    container.tellRemoved();
+  };
+
+  return {
+    start: (container) => container.exclusively(() => begin(container)),
+    stop: (container, seconds, signal) => container.exclusively(() => end(container, seconds, signal)),
+    restart: (container, seconds) =>
+      container.exclusively(async () => {
+        keeping.add(container);
+        try {
+          await end(container, seconds, undefined);
+          await container.settled;
+          await begin(container);
+          emit(container, 'restart');
+        } finally {
+          keeping.delete(container);
+        }
+      }),
+    async kill(container, signal) {
+      const number = signalNumber(signal);
+      const running = runningProcess(container);
+      const { record } = container;
+      if (number === SIGKILL || number === signalNumber(record.config.stopSignal))
+        container.change({ stoppedByUser: true });
+      if (number === 0) return;
+      running.signal(number);
+      if (number === SIGKILL && record.state.status === 'paused')
+        await backend.unpause(record.id, parentOf(container)).catch(() => {});
+      emit(container, 'kill', { signal: String(number) });
+    },
+    pause: (container) =>
+      container.exclusively(async () => {
+        runningProcess(container);
+        if (container.record.state.status === 'paused')
+          throw new GantryError('INVALID_STATE', `Container ${container.record.name} is already paused`);
+        await backend.pause(container.record.id, parentOf(container));
+        container.change({ status: 'paused' });
+        emit(container, 'pause');
+      }),
+    unpause: (container) =>
+      container.exclusively(async () => {
+        if (container.record.state.status !== 'paused')
+          throw new GantryError('INVALID_STATE', `Container ${container.record.name} is not paused`);
+        await backend.unpause(container.record.id, parentOf(container));
+        container.change({ status: 'running' });
+        emit(container, 'unpause');
+      }),
+    remove: (container, { force, volumes: withVolumes }) =>
+      container.exclusively(async () => {
+        const { record } = container;
+        if (container.running !== undefined || record.state.status === 'restarting') {
+          if (!force)
+            throw new GantryError(
+              'INVALID_STATE',
+              `Cannot remove container "${record.name}": container is ${record.state.status}: stop the container before removing or force remove`,
+              { hint: `Add -f, or stop it first: gantry stop ${record.name}` },
+            );
+          await end(container, 0, 'SIGKILL');
+        }
+        await container.settled;
+        await discardContainer(container, withVolumes || record.config.host.autoRemove);
+      }),
+    async adopt(container) {
+      const { record, files } = container;
+      const facts = await backend.facts();
+      const teardown = planTeardown(facts, record.id, record.config);
+      const recovery = { exitRecord: files.exitRecord, teardown };
+      const running = await backend.adopt(record.id, files.controlSocket, recovery);
+      if (running !== undefined) {
+        container.began(running);
+        watch(container, running);
+        await networks.publish(record);
+        return;
+      }
+      const exit = (await backend.recordedExit(files.exitRecord)) ?? {
+        exitCode: 137,
+        oomKilled: false,
+        finishedAt: BigInt(Date.now()) * 1_000_000n,
+      };
+      exited(container, exit);
+      await networks.release(record);
+      await afterExit(container, exit);
+    },
+  };
+}
+
+async function freshWork(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { mode: 0o755 });
+}
+
+function iso(nanoseconds: bigint): string {
+  const seconds = new Date(Number(nanoseconds / 1_000_000n)).toISOString().slice(0, 19);
+  return `${seconds}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}Z`;
+}
+
+/** False where it takes longer; undefined: no limit. */
+async function within(promise: Promise<unknown>, limitMs: number | undefined): Promise<boolean> {
+  if (limitMs === undefined) return promise.then(() => true);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs);
+  });
+  const done = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return done;
+}

@@ -1,0 +1,107 @@
+// A container's record → the request that the planning core takes.
+import { GantryError } from '../errors.ts';
+import { planContainer } from '../core/plans.ts';
+import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
+import type { ContainerConfig, Image } from '../types.ts';
+import type { Context } from './context.ts';
+import { planMounts } from './mounts.ts';
+import type { ContainerRecord } from './record.ts';
+import { resolveUser } from './user.ts';
+
+/** Host device nodes that the configuration names: their numbers are facts that planning needs. */
+export function namedDevices({ host: { devices, resources } }: ContainerConfig): string[] {
+  const rates = [
+    resources.blkioWeightDevice,
+    resources.blkioDeviceReadBps,
+    resources.blkioDeviceWriteBps,
+    resources.blkioDeviceReadIOps,
+    resources.blkioDeviceWriteIOps,
+  ];
+  return [
+    ...devices.map(({ pathOnHost }) => pathOnHost),
+    ...rates.flatMap((list) => list?.map(({ path }) => path) ?? []),
+  ];
+}
+
+/** Pid of a running container by name or ID. @throws {GantryError} CONTAINER_NOT_FOUND, INVALID_STATE. */
+export type FindRunning = (name: string) => { id: string; pid: number };
+
+const namespaceModes = {
+  pid: 'pidMode',
+  ipc: 'ipcMode',
+  uts: 'utsMode',
+  cgroup: 'cgroupMode',
+  time: 'timeMode',
+} as const;
+
+function joinPids({ host }: ContainerConfig, find: FindRunning): Record<string, number> {
+  const pids: Record<string, number> = {};
+  for (const [namespace, field] of Object.entries(namespaceModes)) {
+    const [, name] = /^container:(.+)$/.exec(host[field] ?? '') ?? [];
+    if (name !== undefined) pids[namespace] = find(name).pid;
+  }
+  return pids;
+}
+
+export interface Planning {
+  facts: HostFacts;
+  network: PlanNetwork;
+  image: Image;
+  find: FindRunning;
+  slot?: string | undefined;
+}
+
+export function planRequest(context: Context, record: ContainerRecord, planning: Planning): PlanRequest {
+  const { config } = record;
+  const files = context.files.of(record.id);
+  const lower = context.images.layerPaths(planning.image);
+  const layers = [files.upper, ...lower];
+  const { type, config: logOptions } = config.host.logConfig;
+  return {
+    id: record.id,
+    facts: planning.facts,
+    container: shareableIpc(config),
+    rootfs: {
+      lower: lower.length > 0 ? lower : [context.files.emptyDirectory],
+      upper: files.upper,
+      work: files.work,
+      volatile: config.host.autoRemove,
+    },
+    mounts: planMounts(record),
+    network: planning.network,
+    paths: {
+      hosts: files.hosts,
+      hostname: files.hostname,
+      resolvConf: files.resolvConf,
+      controlSocket: files.controlSocket,
+      log: type === 'none' ? '' : files.log,
+      ...logLimits(logOptions),
+      exitRecord: files.exitRecord,
+      init: context.backend.initProgram,
+      emptyDirectory: context.files.emptyDirectory,
+    },
+    user: resolveUser(config.user, config.groupAdd ?? [], layers),
+    joinPids: joinPids(config, planning.find),
+    ...(planning.slot === undefined ? {} : { pooledSlot: planning.slot }),
+  };
+}
+
+export function planRecord(context: Context, record: ContainerRecord, planning: Planning): Plan {
+  return planContainer(planRequest(context, record, planning));
+}
+
+/** Docker's "shareable" and "none" of --ipc: every namespace here can be joined. */
+function shareableIpc(config: ContainerConfig): ContainerConfig {
+  if (!['shareable', 'none'].includes(config.host.ipcMode)) return config;
+  return { ...config, host: { ...config.host, ipcMode: 'private' } };
+}
+
+function logLimits(options: Record<string, string>): { logMaxSize?: number; logMaxFiles?: number } {
+  const size = options['max-size'];
+  if (size === undefined) return {};
+  const [, digits, suffix = ''] = /^(\d+)([kmg]?)b?$/i.exec(size) ?? [];
+  if (digits === undefined)
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-size "${size}"`, { hint: 'Such as 10m' });
+  const unit = 1024 ** ' kmg'.indexOf(suffix.toLowerCase() || ' ');
+  return { logMaxSize: Number(digits) * unit, logMaxFiles: Number(options['max-file'] ?? 1) };
+}
