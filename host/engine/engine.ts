@@ -1,0 +1,280 @@
+// The engine: assembles its parts, creates and finds containers, takes up what an earlier engine left. Read this file first.
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Backend } from '../backend.ts';
+import { explainPlan, planDigest } from '../core/plan-text.ts';
+import { GantryError } from '../errors.ts';
+import type { ImageStore } from '../image/image-store.ts';
+import type { EnginePaths } from '../paths.ts';
+import type { Plan, PlanNetwork } from '../plan-types.ts';
+import { type Container, createContainer } from './container.ts';
+import type { Context } from './context.ts';
+import { createEvents, type Events } from './events.ts';
+import { createExecs, type Execs } from './exec.ts';
+import { engineFiles, makeContainerDirectory, makeDirectories } from './layout.ts';
+import { createLifecycle, type Lifecycle } from './lifecycle.ts';
+import { lockDataRoot } from './lock.ts';
+import { type ContainerInput, mergeConfig } from './merge.ts';
+import { settleMounts } from './mounts.ts';
+import { checkName, newId, newName } from './names.ts';
+import { createNetworks, privateSysctls } from './networks.ts';
+import { type FindRunning, namedDevices, planRecord } from './planning.ts';
+import type { ContainerRecord } from './record.ts';
+import { readRecords } from './state-store.ts';
+import { openVolumes, type Volumes } from './volumes.ts';
+
+export interface EngineOptions {
+  paths: EnginePaths;
+  backend: Backend;
+  images: ImageStore;
+  /** Removes a tree that Node cannot (names too deep, for instance). */
+  removeTree: (path: string) => Promise<void>;
+}
+
+export interface PlanAnswer {
+  plan: Plan;
+  text: string;
+  /** sha256, hex. */
+  digest: string;
+}
+
+export interface Engine extends Lifecycle {
+  readonly paths: EnginePaths;
+  readonly backend: Backend;
+  readonly images: ImageStore;
+  readonly volumes: Volumes;
+  readonly events: Events;
+  readonly execs: Execs;
+  /** What could not be read when the engine started, sentences for the user. */
+  readonly damaged: readonly string[];
+  create(name: string | undefined, input: ContainerInput): Promise<Container>;
+  rename(container: Container, name: string): void;
+  /** By ID, unique beginning of an ID, or name. @throws {GantryError} CONTAINER_NOT_FOUND, INVALID_ARGUMENT. */
+  find(name: string): Container;
+  /** Newest first. */
+  list(): Container[];
+  /** Plans without running: what `create` and `start` would do. */
+  plan(input: ContainerInput): Promise<PlanAnswer>;
+  /** No container runs or is to be restarted. */
+  readonly idle: boolean;
+  /** Lets containers run on. */
+  close(): Promise<void>;
+}
+
+const none: PlanNetwork = { mode: 'none', interfaces: [], sysctls: privateSysctls };
+
+/** @throws {GantryError} IN_USE where another engine has the data root; STATE_DAMAGED. */
+export async function openEngine({ paths, backend, images, removeTree }: EngineOptions): Promise<Engine> {
+  const unlock = lockDataRoot(paths.dataRoot);
+  mkdirSync(paths.runRoot, { recursive: true, mode: 0o700 });
+  const files = engineFiles(paths);
+  makeDirectories(files, paths);
+  const discarding = new Set<Promise<void>>();
+  const discard = (path: string): void => {
+    const done = rm(path, { recursive: true, force: true })
+      .catch(() => removeTree(path))
+      .catch(() => {})
+      .finally(() => discarding.delete(done));
+    discarding.add(done);
+  };
+  for (const name of readdirSync(files.trash)) discard(join(files.trash, name));
+  const volumes = openVolumes(files.volumes);
+  const context: Context = {
+    paths,
+    files,
+    backend,
+    images,
+    volumes,
+    discard,
+    events: createEvents(),
+    networks: createNetworks(),
+  };
+
+  const containers = new Map<string, Container>();
+  const find = (name: string): Container => lookUp(containers, name);
+  const findRunning: FindRunning = (name) => {
+    const { record } = find(name);
+    if (record.state.pid === 0)
+      throw new GantryError('INVALID_STATE', `Cannot join a namespace of container ${name}: it is not running`);
+    return { id: record.id, pid: record.state.pid };
+  };
+  const lifecycle = createLifecycle(context, findRunning, ({ record }) => containers.delete(record.id));
+  const named = (name: string): Container | undefined =>
+    [...containers.values()].find(({ record }) => record.name === name);
+
+  const newRecord = (
+    id: string,
+    name: string,
+    input: ContainerInput,
+    config: ContainerRecord['config'],
+  ): ContainerRecord => ({
+    version: 1,
+    id,
+    name,
+    created: new Date().toISOString(),
+    config: input.hostname === '' ? { ...config, hostname: defaultHostname(config, id) } : config,
+    state: {
+      status: 'created',
+      pid: 0,
+      exitCode: 0,
+      oomKilled: false,
+      error: '',
+      startedAt: '',
+      finishedAt: '',
+      restartCount: 0,
+      stoppedByUser: false,
+    },
+    mounts: [],
+    endpoints: {},
+    ports: [],
+    warnings: [],
+  });
+
+  const engine: Engine = {
+    ...lifecycle,
+    paths,
+    backend,
+    images,
+    volumes,
+    events: context.events,
+    execs: createExecs(context),
+    damaged: [],
+    find,
+    list: () => [...containers.values()].sort((a, b) => b.record.created.localeCompare(a.record.created)),
+    async create(name, input) {
+      if (name !== undefined) checkName(name);
+      const image = await images.find(input.image);
+      const config = mergeConfig(input, image);
+      if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
+        throw new GantryError('INVALID_ARGUMENT', "Cannot create 'AutoRemove' container with restart policy");
+      const taken = name === undefined ? undefined : named(name);
+      if (taken !== undefined)
+        throw new GantryError(
+          'NAME_IN_USE',
+          `Conflict. The container name "/${name}" is already in use by container "${taken.record.id}". You have to remove (or rename) that container to be able to reuse that name.`,
+          {
+            hint: `gantry rm ${name}`,
+          },
+        );
+      const record = newRecord(newId(), name ?? newName((wanted) => named(wanted) !== undefined), input, config);
+      const facts = await backend.facts(namedDevices(config));
+      // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
+      planRecord(
+        context,
+        { ...record, config: withoutJoins(config) },
+        { facts, network: none, image, find: findRunning },
+      );
+      record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
+      const container = createContainer(context, record);
+      makeContainerDirectory(container.files);
+      container.save();
+      containers.set(record.id, container);
+      context.events.emit('container', 'create', record.id, {
+        ...config.labels,
+        image: config.image,
+        name: record.name,
+      });
+      return container;
+    },
+    rename(container, name) {
+      checkName(name);
+      const taken = named(name);
+      if (taken !== undefined)
+        throw new GantryError(
+          'NAME_IN_USE',
+          `Conflict. The container name "/${name}" is already in use by container "${taken.record.id}"`,
+        );
+      container.record.name = name;
+      container.save();
+    },
+    async plan(input) {
+      const image = await images.find(input.image);
+      const config = mergeConfig(input, image);
+      const facts = await backend.facts(namedDevices(config));
+      const record = newRecord(PLANNED_ID, 'planned', input, config);
+      record.mounts = config.host.mounts.map((mount) => ({
+        type: mount.type,
+        name: mount.type === 'volume' ? mount.source : '',
+        source: mount.type === 'volume' ? join(files.volumes, mount.source || 'anonymous', '_data') : mount.source,
+        target: mount.target,
+        readOnly: mount.readOnly ?? false,
+        propagation: mount.propagation ?? '',
+        copyUp: mount.type === 'volume' && mount.noCopy !== true,
+      }));
+      const plan = planRecord(context, record, { facts, network: none, image, find: findRunning });
+      return { plan, text: explainPlan(plan), digest: planDigest(plan) };
+    },
+    get idle() {
+      return [...containers.values()].every(
+        ({ running, record }) => running === undefined && record.state.status !== 'restarting',
+      );
+    },
+    async close() {
+      for (const { running } of containers.values()) running?.detach();
+      await context.networks.close();
+      await Promise.all(discarding);
+      await backend.close();
+      unlock();
+    },
+  };
+
+  const found = readRecords<ContainerRecord>(files.containers, 'container.json');
+  Object.assign(engine, { damaged: found.damaged });
+  for (const record of found.records) containers.set(record.id, createContainer(context, record));
+  // Made, but not recorded, when an engine died: nobody has seen them.
+  for (const id of readdirSync(files.containers))
+    if (!containers.has(id) && !existsSync(files.of(id).record)) discard(files.of(id).directory);
+  const live = [...containers.values()].filter(({ record }) => ['running', 'paused'].includes(record.state.status));
+  await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
+  for (const container of containers.values())
+    if (container.record.state.status === 'restarting' || (container.running === undefined && startsAlone(container)))
+      lifecycle.start(container).catch(() => {});
+  return engine;
+}
+
+/** ID in plans that are only shown: the same for the same flags. */
+const PLANNED_ID = '0'.repeat(64);
+
+/** "always" is started again with the engine; "unless-stopped" unless a user stopped it. */
+function startsAlone({ record: { config, state } }: Container): boolean {
+  const { name } = config.host.restartPolicy;
+  return state.startedAt !== '' && !state.stoppedByUser && (name === 'always' || name === 'unless-stopped');
+}
+
+function defaultHostname({ host }: ContainerRecord['config'], id: string): string {
+  return host.utsMode === 'host' || host.networkMode.startsWith('container:') ? '' : id.slice(0, 12);
+}
+
+/** Namespaces of containers that do not run yet are no reason to refuse a creation. */
+function withoutJoins(config: ContainerRecord['config']): ContainerRecord['config'] {
+  const own = (mode: string): string => (mode.startsWith('container:') ? '' : mode);
+  const { pidMode, ipcMode, utsMode, cgroupMode, timeMode = '' } = config.host;
+  return {
+    ...config,
+    host: {
+      ...config.host,
+      pidMode: own(pidMode),
+      ipcMode: own(ipcMode),
+      utsMode: own(utsMode),
+      cgroupMode: own(cgroupMode),
+      timeMode: own(timeMode),
+    },
+  };
+}
+
+function lookUp(containers: Map<string, Container>, name: string): Container {
+  const wanted = name.replace(/^\//, '');
+  const exact = containers.get(wanted);
+  if (exact !== undefined) return exact;
+  const all = [...containers.values()];
+  const byName = all.find(({ record }) => record.name === wanted);
+  if (byName !== undefined) return byName;
+  const byPrefix = /^[a-f0-9]+$/.test(wanted) ? all.filter(({ record }) => record.id.startsWith(wanted)) : [];
+  if (byPrefix.length > 1)
+    throw new GantryError('INVALID_ARGUMENT', `Multiple IDs found with provided prefix: ${wanted}`, {
+      hint: 'Give more digits',
+    });
+  if (byPrefix[0] !== undefined) return byPrefix[0];
+  throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${name}`, { hint: '"gantry ps -a" lists them' });
+}

@@ -1,0 +1,124 @@
+// Further processes in running containers: created, then started once, as docker exec does.
+import type { OutputSink, RunningProcess } from '../backend.ts';
+import { planExec } from '../core/plans.ts';
+import { GantryError } from '../errors.ts';
+import { type Container, runningProcess } from './container.ts';
+import type { Context } from './context.ts';
+import { newId } from './names.ts';
+import { resolveUser } from './user.ts';
+
+export interface ExecInput {
+  args: string[];
+  env: string[];
+  workingDir: string;
+  user: string;
+  tty: boolean;
+  attachStdin: boolean;
+  attachStdout: boolean;
+  attachStderr: boolean;
+  privileged: boolean;
+  detachKeys: string;
+}
+
+export interface Exec {
+  readonly id: string;
+  readonly container: Container;
+  readonly input: ExecInput;
+  status: 'created' | 'running' | 'exited';
+  pid: number;
+  exitCode: number | undefined;
+  process: RunningProcess | undefined;
+}
+
+export interface Execs {
+  create(container: Container, input: ExecInput): Exec;
+  /** @throws {GantryError} EXEC_NOT_FOUND. */
+  find(id: string): Exec;
+  /** Resolves when the program has been executed. */
+  start(exec: Exec, sink: OutputSink | undefined): Promise<RunningProcess>;
+  of(container: Container): Exec[];
+}
+
+/** Ended ones are remembered so long: clients ask for the exit code afterwards. */
+const REMEMBERED_MS = 5 * 60_000;
+
+export function createExecs({ backend, events, images, files }: Context): Execs {
+  const execs = new Map<string, Exec>();
+  const forget = (exec: Exec): void => {
+    setTimeout(() => execs.delete(exec.id), REMEMBERED_MS).unref();
+  };
+  return {
+    create(container, input) {
+      runningProcess(container);
+      if (container.record.state.status === 'paused')
+        throw new GantryError(
+          'INVALID_STATE',
+          `Container ${container.record.name} is paused, unpause the container before exec`,
+        );
+      if (input.args.length === 0) throw new GantryError('INVALID_ARGUMENT', 'No exec command specified');
+      const exec: Exec = {
+        id: newId(),
+        container,
+        input,
+        status: 'created',
+        pid: 0,
+        exitCode: undefined,
+        process: undefined,
+      };
+      execs.set(exec.id, exec);
+      return exec;
+    },
+    find(id) {
+      const exec = execs.get(id);
+      if (exec === undefined) throw new GantryError('EXEC_NOT_FOUND', `No such exec instance: ${id}`);
+      return exec;
+    },
+    async start(exec, sink) {
+      const { container, input } = exec;
+      const { record } = container;
+      if (exec.status !== 'created')
+        throw new GantryError('INVALID_STATE', `Exec ${exec.id.slice(0, 12)} has already run`);
+      runningProcess(container);
+      exec.status = 'running';
+      try {
+        const image = await images.find(record.config.imageId);
+        const layers = [files.of(record.id).upper, ...images.layerPaths(image)];
+        const user = resolveUser(input.user || record.config.user, record.config.groupAdd ?? [], layers);
+        const { args, env, workingDir, tty, privileged, attachStdin } = input;
+        const program = planExec({
+          facts: await backend.facts(),
+          id: record.id,
+          container: record.config,
+          args,
+          env,
+          workingDir,
+          user,
+          tty,
+          openStdin: attachStdin,
+          privileged,
+        });
+        const attachOutput = input.attachStdout || input.attachStderr;
+        const running = await backend.exec(container.files.controlSocket, program, { attachOutput, attachStdin });
+        Object.assign(exec, { process: running, pid: running.pid });
+        if (sink !== undefined) running.attach(sink);
+        events.emit('container', `exec_start: ${args.join(' ')}`, record.id, { execID: exec.id, name: record.name });
+        void running.exited.then(({ exitCode }) => {
+          Object.assign(exec, { status: 'exited', exitCode, pid: 0, process: undefined });
+          events.emit('container', 'exec_die', record.id, {
+            execID: exec.id,
+            exitCode: String(exitCode),
+            name: record.name,
+          });
+          forget(exec);
+        });
+        return running;
+      } catch (error) {
+        exec.status = 'exited';
+        exec.exitCode = error instanceof GantryError ? error.exitStatus : 126;
+        forget(exec);
+        throw error;
+      }
+    },
+    of: (container) => [...execs.values()].filter((exec) => exec.container === container),
+  };
+}
