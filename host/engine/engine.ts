@@ -22,12 +22,13 @@ import { createNetworks, privateSysctls } from './networks.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { readRecords } from './state-store.ts';
-import { openVolumes, type Volumes } from './volumes.ts';
+import { moveToTrash, openVolumes, type Volumes } from './volumes.ts';
 
 export interface EngineOptions {
   paths: EnginePaths;
   backend: Backend;
-  images: ImageStore;
+  /** Called once the data root is locked. */
+  openImages: () => ImageStore;
   /** Removes a tree that Node cannot (names too deep, for instance). */
   removeTree: (path: string) => Promise<void>;
 }
@@ -50,6 +51,8 @@ export interface Engine extends Lifecycle {
   readonly damaged: readonly string[];
   create(name: string | undefined, input: ContainerInput): Promise<Container>;
   rename(container: Container, name: string): void;
+  /** @throws {GantryError} VOLUME_NOT_FOUND. */
+  removeVolume(name: string): void;
   /** By ID, unique beginning of an ID, or name. @throws {GantryError} CONTAINER_NOT_FOUND, INVALID_ARGUMENT. */
   find(name: string): Container;
   /** Newest first. */
@@ -65,11 +68,12 @@ export interface Engine extends Lifecycle {
 const none: PlanNetwork = { mode: 'none', interfaces: [], sysctls: privateSysctls };
 
 /** @throws {GantryError} IN_USE where another engine has the data root; STATE_DAMAGED. */
-export async function openEngine({ paths, backend, images, removeTree }: EngineOptions): Promise<Engine> {
+export async function openEngine({ paths, backend, openImages, removeTree }: EngineOptions): Promise<Engine> {
   const unlock = lockDataRoot(paths.dataRoot);
   mkdirSync(paths.runRoot, { recursive: true, mode: 0o700 });
   const files = engineFiles(paths);
   makeDirectories(files, paths);
+  const images = openImages();
   const discarding = new Set<Promise<void>>();
   const discard = (path: string): void => {
     const done = rm(path, { recursive: true, force: true })
@@ -187,6 +191,10 @@ export async function openEngine({ paths, backend, images, removeTree }: EngineO
         );
       container.record.name = name;
       container.save();
+    },
+    removeVolume(name) {
+      volumes.remove(name, (path) => discard(moveToTrash(path, files.trash)));
+      context.events.emit('volume', 'destroy', name, { driver: 'local' });
     },
     async plan(input) {
       const image = await images.find(input.image);

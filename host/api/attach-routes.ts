@@ -1,0 +1,83 @@
+// A container's streams: attach, logs.
+import type { OutputSink } from '../backend.ts';
+import type { Engine } from '../engine/engine.ts';
+import { readLogs } from '../engine/logs.ts';
+import { GantryError } from '../errors.ts';
+import { type Call, flag, type Route } from './http.ts';
+import { hijack, stdcopyFrame } from './stream.ts';
+import { parseTime } from './times.ts';
+
+export function attachRoutes(engine: Engine): Route[] {
+  const attach = async (call: Call): Promise<void> => {
+    const container = engine.find(call.params.id!);
+    if (container.record.state.status === 'paused')
+      throw new GantryError(
+        'INVALID_STATE',
+        `Container ${container.record.id} is paused, unpause the container before attach`,
+      );
+    const raw = container.record.config.tty;
+    const wanted = { stdout: flag(call, 'stdout'), stderr: flag(call, 'stderr') };
+    const connection = hijack(call, raw);
+    const sink = connection.sink(raw, wanted);
+    if (flag(call, 'logs') && container.record.state.startedAt !== '')
+      for await (const { stream, data } of readLogs(container.files.log, {})) await sink.output(stream, data);
+    if (!flag(call, 'stream')) return connection.end();
+    const attached = container.attach(wanted.stdout || wanted.stderr ? sink : ended(sink), flag(call, 'stdin'));
+    connection.input({
+      data: (chunk) => attached.write(chunk),
+      end: () => attached.closeStdin(),
+      gone: () => attached.leave(),
+    });
+  };
+
+  const logs = async (call: Call): Promise<void> => {
+    const container = engine.find(call.params.id!);
+    const { record, files } = container;
+    const wanted = { stdout: flag(call, 'stdout'), stderr: flag(call, 'stderr') };
+    if (!wanted.stdout && !wanted.stderr)
+      throw new GantryError('INVALID_ARGUMENT', 'Bad parameters: you must choose at least one stream');
+    if (record.config.host.logConfig.type === 'none')
+      throw new GantryError('UNSUPPORTED', 'Configured logging driver does not support reading', {
+        hint: 'The container was created with --log-driver none',
+      });
+    const tail = call.query.get('tail');
+    const [since, until] = [parseTime(call.query.get('since')), parseTime(call.query.get('until'))];
+    const gone = new AbortController();
+    call.response.once('close', () => gone.abort());
+    const type = record.config.tty ? 'raw-stream' : 'multiplexed-stream';
+    call.response.writeHead(200, { 'content-type': `application/vnd.docker.${type}` });
+    call.response.flushHeaders();
+    const follow = flag(call, 'follow') && container.running !== undefined ? container.settled : undefined;
+    const entries = readLogs(files.log, {
+      ...(since === undefined ? {} : { since }),
+      ...(until === undefined ? {} : { until }),
+      ...(tail === null || tail === '' || tail === 'all' || Number(tail) < 0 ? {} : { tail: Number(tail) }),
+      ...(follow === undefined ? {} : { follow }),
+      signal: gone.signal,
+    });
+    for await (const { stream, at, data } of entries) {
+      if (!wanted[stream]) continue;
+      const line = flag(call, 'timestamps') ? Buffer.concat([Buffer.from(`${timestamp(at)} `), data]) : data;
+      const bytes = record.config.tty ? line : stdcopyFrame(stream, line);
+      if (!call.response.write(bytes))
+        await new Promise((resolve) => call.response.once('drain', resolve).once('close', resolve));
+      if (gone.signal.aborted) break;
+    }
+    call.response.end();
+  };
+
+  return [
+    { method: 'POST', path: '/containers/:id/attach', handler: attach },
+    { method: 'GET', path: '/containers/:id/logs', handler: logs },
+  ];
+}
+
+/** Only told about the end: the client wants to write and not to read. */
+function ended(sink: OutputSink): OutputSink {
+  return { output: () => undefined, end: () => sink.end() };
+}
+
+function timestamp(nanoseconds: bigint): string {
+  const seconds = new Date(Number(nanoseconds / 1_000_000n)).toISOString().slice(0, 19);
+  return `${seconds}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}Z`;
+}

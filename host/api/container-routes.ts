@@ -1,0 +1,221 @@
+// /containers: create, list, inspect and what changes a container's state.
+import type { Container, WaitCondition } from '../engine/container.ts';
+import type { Engine } from '../engine/engine.ts';
+import { GantryError } from '../errors.ts';
+import { attachRoutes } from './attach-routes.ts';
+import { inspectJson, summaryJson } from './container-json.ts';
+import { readCreateBody } from './create-body.ts';
+import { anyOf, type Filters, matchesLabels, readFilters } from './filters.ts';
+import { type Call, flag, type Handler, type Route, readJson, sendJson, sendNothing } from './http.ts';
+import { statsJson } from './stats-json.ts';
+
+const filterNames = [
+  'ancestor',
+  'before',
+  'exited',
+  'health',
+  'id',
+  'is-task',
+  'label',
+  'name',
+  'network',
+  'since',
+  'status',
+  'volume',
+  'expose',
+  'publish',
+];
+
+export function containerRoutes(engine: Engine): Route[] {
+  /** A route on one container. */
+  const on = (
+    method: string,
+    path: string,
+    handler: (call: Call, container: Container) => Promise<void> | void,
+  ): Route => ({
+    method,
+    path: `/containers/:id${path}`,
+    handler: (call) => handler(call, engine.find(call.params.id!)),
+  });
+
+  const create: Handler = async (call) => {
+    const input = readCreateBody(await readJson(call));
+    const name = call.query.get('name')?.replace(/^\//, '') || undefined;
+    const { record } = await engine.create(name, input);
+    sendJson(call, { Id: record.id, Warnings: record.warnings }, 201);
+  };
+
+  const list: Handler = (call) => {
+    const filters = readFilters(call.query.get('filters'), filterNames);
+    const limit = Number(call.query.get('limit') ?? 0);
+    const all = flag(call, 'all') || filters.status !== undefined || filters.exited !== undefined || limit > 0;
+    const found = engine
+      .list()
+      .filter((container) => (all || isLive(container)) && matches(engine, container, filters));
+    sendJson(
+      call,
+      (limit > 0 ? found.slice(0, limit) : found).map((container) => summaryJson(container)),
+    );
+  };
+
+  const wait = async (call: Call, container: Container): Promise<void> => {
+    const condition = (call.query.get('condition') || 'not-running') as WaitCondition;
+    if (!['not-running', 'next-exit', 'removed'].includes(condition))
+      throw new GantryError('INVALID_ARGUMENT', `Invalid condition: "${condition}"`);
+    const exit = container.wait(condition);
+    // Clients start the container only once they see this head.
+    call.response.writeHead(200, { 'content-type': 'application/json' });
+    call.response.flushHeaders();
+    const StatusCode = await exit;
+    const { error } = container.record.state;
+    call.response.end(`${JSON.stringify({ StatusCode, ...(error ? { Error: { Message: error } } : {}) })}\n`);
+  };
+
+  const stats = async (call: Call, container: Container): Promise<void> => {
+    const read = () =>
+      engine.backend.stats(container.record.id, container.record.config.host.cgroupParent, container.record.state.pid);
+    const streams = call.query.get('stream') === null || flag(call, 'stream');
+    let gone = false;
+    call.response.once('close', () => {
+      gone = true;
+    });
+    let before = streams || !flag(call, 'one-shot') ? await read() : undefined;
+    do {
+      if (before !== undefined) await new Promise((resolve) => setTimeout(resolve, 1000));
+      if (container.running === undefined || gone) break;
+      const now = await read();
+      const json = statsJson(container, now, before);
+      if (!streams) return sendJson(call, json);
+      call.response.write(`${JSON.stringify(json)}\n`);
+      before = now;
+    } while (!gone);
+    call.response.end();
+  };
+
+  return [
+    { method: 'POST', path: '/containers/create', handler: create },
+    { method: 'GET', path: '/containers/json', handler: list },
+    on('GET', '/json', async (call, container) => {
+      const image = await engine.images.find(container.record.config.imageId).catch(() => undefined);
+      const execs = engine.execs.of(container).filter(({ status }) => status === 'running');
+      sendJson(
+        call,
+        inspectJson(
+          container,
+          image,
+          execs.map(({ id }) => id),
+        ),
+      );
+    }),
+    on('POST', '/start', async (call, container) => sendNothing(call, (await engine.start(container)) ? 204 : 304)),
+    on('POST', '/stop', async (call, container) => {
+      const stopped = await engine.stop(container, seconds(call), call.query.get('signal') ?? undefined);
+      sendNothing(call, stopped ? 204 : 304);
+    }),
+    on('POST', '/restart', async (call, container) => {
+      await engine.restart(container, seconds(call));
+      sendNothing(call);
+    }),
+    on('POST', '/kill', async (call, container) => {
+      await engine.kill(container, call.query.get('signal') || 'SIGKILL');
+      sendNothing(call);
+    }),
+    on('POST', '/pause', async (call, container) => {
+      await engine.pause(container);
+      sendNothing(call);
+    }),
+    on('POST', '/unpause', async (call, container) => {
+      await engine.unpause(container);
+      sendNothing(call);
+    }),
+    on('POST', '/rename', (call, container) => {
+      engine.rename(container, (call.query.get('name') ?? '').replace(/^\//, ''));
+      sendNothing(call);
+    }),
+    on('POST', '/resize', (call, container) => {
+      const [rows, columns] = size(call);
+      container.running?.resize(rows, columns);
+      sendNothing(call, 200);
+    }),
+    on('POST', '/wait', wait),
+    on('DELETE', '', async (call, container) => {
+      await engine.remove(container, { force: flag(call, 'force'), volumes: flag(call, 'v') });
+      sendNothing(call);
+    }),
+    on('GET', '/top', async (call, container) => {
+      if (container.running === undefined)
+        throw new GantryError('INVALID_STATE', `Container ${container.record.name} is not running`);
+      const found = await engine.backend.processes(container.record.id, container.record.config.host.cgroupParent);
+      const Processes = found.map((process) => [
+        String(process.uid),
+        String(process.pid),
+        String(process.parentPid),
+        '0',
+        new Date(process.startedAtMs).toTimeString().slice(0, 5),
+        process.terminal,
+        clock(process.cpuMs),
+        process.command,
+      ]);
+      sendJson(call, { Titles: ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'], Processes });
+    }),
+    on('GET', '/stats', stats),
+    ...attachRoutes(engine),
+  ];
+}
+
+function clock(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(11, 19);
+}
+
+function seconds({ query }: Call): number | undefined {
+  const text = query.get('t');
+  if (text === null || text === '') return undefined;
+  if (!/^-?\d+$/.test(text)) throw new GantryError('INVALID_ARGUMENT', `Invalid timeout: "${text}"`);
+  return Number(text);
+}
+
+/** Rows and columns of a resize. */
+export function size({ query }: Call): [number, number] {
+  const [rows, columns] = [Number(query.get('h')), Number(query.get('w'))];
+  if (
+    !Number.isInteger(rows) ||
+    !Number.isInteger(columns) ||
+    rows < 0 ||
+    columns < 0 ||
+    rows > 65535 ||
+    columns > 65535
+  )
+    throw new GantryError('INVALID_ARGUMENT', `Invalid size: h=${query.get('h')} w=${query.get('w')}`);
+  return [rows, columns];
+}
+
+function isLive({ record }: Container): boolean {
+  return ['running', 'paused', 'restarting'].includes(record.state.status);
+}
+
+function matches(engine: Engine, { record }: Container, filters: Filters): boolean {
+  const { config, state } = record;
+  const older = (name: string): boolean => record.created < engine.find(name).record.created;
+  const newer = (name: string): boolean => record.created > engine.find(name).record.created;
+  return (
+    matchesLabels(config.labels, filters.label) &&
+    anyOf(filters.status, (status) => status === state.status) &&
+    anyOf(filters.name, (name) => new RegExp(name.replace(/^\^\/|^\//, '^')).test(record.name)) &&
+    anyOf(filters.id, (id) => record.id.startsWith(id)) &&
+    anyOf(filters.exited, (code) => state.status === 'exited' && state.exitCode === Number(code)) &&
+    anyOf(
+      filters.ancestor,
+      (image) =>
+        [config.image, config.image.split(':')[0], config.imageId].includes(image) ||
+        config.imageId.startsWith(`sha256:${image}`),
+    ) &&
+    anyOf(filters.volume, (volume) =>
+      record.mounts.some(({ name, target, source }) => [name, target, source].includes(volume)),
+    ) &&
+    anyOf(filters.network, (network) => network === config.host.networkMode || network in record.endpoints) &&
+    anyOf(filters.before, older) &&
+    anyOf(filters.since, newer) &&
+    anyOf(filters['is-task'], (value) => value === 'false') &&
+    anyOf(filters.health, (value) => value === 'none')
+  );
+}

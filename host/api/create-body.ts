@@ -1,0 +1,234 @@
+// Docker's body of POST /containers/create → the engine's input.
+import type { ContainerInput } from '../engine/merge.ts';
+import { GantryError } from '../errors.ts';
+import type { Healthcheck, HostConfig, PortBinding, RestartPolicy } from '../types.ts';
+import { type Fields, readFields } from './fields.ts';
+import { readBinds, readMounts } from './mount-fields.ts';
+import { readResources } from './resource-fields.ts';
+
+/** @throws {GantryError} INVALID_ARGUMENT, UNSUPPORTED with the field's name. */
+export function readCreateBody(body: unknown): ContainerInput {
+  const config = readFields(body, '');
+  const host = config.child('HostConfig');
+  const networking = config.child('NetworkingConfig');
+  const entrypoint = config.texts('Entrypoint');
+  const command = config.texts('Cmd');
+  const image = config.text('Image');
+  if (image === '') throw new GantryError('INVALID_ARGUMENT', 'Cannot create a container: no image specified');
+  const healthcheck = readHealthcheck(config);
+  const stopTimeout = config.number('StopTimeout');
+  const annotations = host.textMap('Annotations');
+  const input: ContainerInput = {
+    image,
+    // [""] takes the image's entrypoint away, as docker's clients send it.
+    ...(entrypoint === undefined || entrypoint.length === 0
+      ? {}
+      : { entrypoint: entrypoint.filter((part, index) => index > 0 || part !== '') }),
+    ...(command === undefined || command.length === 0 ? {} : { command }),
+    env: config.texts('Env') ?? [],
+    workingDir: config.text('WorkingDir'),
+    user: config.text('User'),
+    groupAdd: host.texts('GroupAdd') ?? [],
+    hostname: config.text('Hostname'),
+    domainname: config.text('Domainname'),
+    tty: config.flag('Tty'),
+    openStdin: config.flag('OpenStdin'),
+    stdinOnce: config.flag('StdinOnce'),
+    attachStdin: config.flag('AttachStdin'),
+    attachStdout: config.flag('AttachStdout'),
+    attachStderr: config.flag('AttachStderr'),
+    labels: config.textMap('Labels'),
+    ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+    exposedPorts: Object.keys(config.map('ExposedPorts')),
+    volumes: Object.keys(config.map('Volumes')),
+    stopSignal: config.text('StopSignal'),
+    ...(stopTimeout === undefined ? {} : { stopTimeout }),
+    ...(healthcheck === undefined ? {} : { healthcheck }),
+    host: readHostConfig(host, networking, config),
+  };
+  config.ignore('ArgsEscaped', 'OnBuild', 'Shell');
+  for (const fields of [config, host, networking]) fields.finish();
+  return input;
+}
+
+function readHealthcheck(config: Fields): Healthcheck | undefined {
+  if (!config.has('Healthcheck')) return undefined;
+  const raw = config.child('Healthcheck');
+  return {
+    test: raw.texts('Test') ?? [],
+    interval: raw.number('Interval') ?? 0,
+    timeout: raw.number('Timeout') ?? 0,
+    startPeriod: raw.number('StartPeriod') ?? 0,
+    startInterval: raw.number('StartInterval') ?? 0,
+    retries: raw.number('Retries') ?? 0,
+  };
+}
+
+function readHostConfig(host: Fields, networking: Fields, config: Fields): HostConfig {
+  const own = host.child('Gantry');
+  const disabled = config.flag('NetworkDisabled');
+  const networkMode = disabled ? 'none' : networkName(host.text('NetworkMode'));
+  const endpoint = readEndpoint(networking, networkMode);
+  const maskedPaths = host.texts('MaskedPaths');
+  const readonlyPaths = host.texts('ReadonlyPaths');
+  const shmSize = host.number('ShmSize');
+  const macAddress = config.text('MacAddress') || endpoint.macAddress;
+  const given: HostConfig = {
+    autoRemove: host.flag('AutoRemove'),
+    resources: readResources(host, own),
+    mounts: [...readBinds(host.texts('Binds') ?? []), ...readMounts(host.list('Mounts'))],
+    volumesFrom: host.texts('VolumesFrom') ?? [],
+    networkMode,
+    ports: readPorts(host.map('PortBindings')),
+    publishAllPorts: host.flag('PublishAllPorts'),
+    dns: host.texts('Dns') ?? [],
+    dnsSearch: host.texts('DnsSearch') ?? [],
+    dnsOptions: host.texts('DnsOptions') ?? [],
+    extraHosts: host.texts('ExtraHosts') ?? [],
+    ...endpoint,
+    ...(macAddress ? { macAddress } : {}),
+    restartPolicy: readRestartPolicy(host.child('RestartPolicy')),
+    capAdd: host.texts('CapAdd') ?? [],
+    capDrop: host.texts('CapDrop') ?? [],
+    privileged: host.flag('Privileged'),
+    readonlyRootfs: host.flag('ReadonlyRootfs'),
+    securityOpt: host.texts('SecurityOpt') ?? [],
+    tmpfs: host.textMap('Tmpfs'),
+    ...(shmSize ? { shmSize } : {}),
+    init: host.flag('Init'),
+    ulimits: host
+      .list('Ulimits')
+      .map((item) => ({ name: item.text('Name'), soft: item.number('Soft') ?? 0, hard: item.number('Hard') ?? 0 })),
+    devices: host.list('Devices').map((item) => ({
+      pathOnHost: item.text('PathOnHost'),
+      pathInContainer: item.text('PathInContainer') || item.text('PathOnHost'),
+      cgroupPermissions: item.text('CgroupPermissions') || 'rwm',
+    })),
+    sysctls: host.textMap('Sysctls'),
+    pidMode: host.text('PidMode'),
+    ipcMode: host.text('IpcMode'),
+    utsMode: host.text('UTSMode'),
+    userMode: host.text('UsernsMode'),
+    cgroupMode: host.text('CgroupnsMode'),
+    timeMode: own.text('timeMode'),
+    timeOffset: own.text('timeOffset'),
+    uidMaps: own.texts('uidMaps') ?? [],
+    gidMaps: own.texts('gidMaps') ?? [],
+    cgroupParent: host.text('CgroupParent'),
+    oomScoreAdj: host.number('OomScoreAdj') ?? 0,
+    ...(maskedPaths === undefined ? {} : { maskedPaths }),
+    ...(readonlyPaths === undefined ? {} : { readonlyPaths }),
+    logConfig: readLogConfig(host.child('LogConfig')),
+  };
+  checkRuntime(host);
+  own.finish();
+  host.ignore('ContainerIDFile', 'ConsoleSize', 'Cgroup');
+  return given;
+}
+
+function networkName(mode: string): string {
+  return mode === '' || mode === 'default' ? 'bridge' : mode;
+}
+
+/** What EndpointsConfig says of the one network that a container is created with. */
+function readEndpoint(networking: Fields, networkMode: string): Partial<HostConfig> {
+  const endpoints = networking.map('EndpointsConfig');
+  const names = Object.keys(endpoints);
+  if (names.length === 0) return {};
+  const other = names.find((name) => networkName(name) !== networkMode);
+  if (other !== undefined)
+    throw new GantryError(
+      'UNSUPPORTED',
+      `Cannot create the container in "${other}" too: one network at creation is supported`,
+    );
+  const fields = readFields(endpoints[names[0]!], `NetworkingConfig.EndpointsConfig.${names[0]}`);
+  const ipam = fields.child('IPAMConfig');
+  const [ipv4Address, ipv6Address] = [ipam.text('IPv4Address'), ipam.text('IPv6Address')];
+  const networkAliases = fields.texts('Aliases') ?? [];
+  const macAddress = fields.text('MacAddress');
+  fields.ignore(
+    'NetworkID',
+    'EndpointID',
+    'Gateway',
+    'IPAddress',
+    'IPPrefixLen',
+    'IPv6Gateway',
+    'GlobalIPv6Address',
+    'GlobalIPv6PrefixLen',
+    'DNSNames',
+  );
+  fields.finish();
+  return {
+    ...(networkAliases.length > 0 ? { networkAliases } : {}),
+    ...(ipv4Address ? { ipv4Address } : {}),
+    ...(ipv6Address ? { ipv6Address } : {}),
+    ...(macAddress ? { macAddress } : {}),
+  };
+}
+
+/** {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}; a range of host ports takes one binding each. */
+function readPorts(bindings: Record<string, unknown>): PortBinding[] {
+  return Object.entries(bindings).flatMap(([key, list]) => {
+    const [, port, protocol = 'tcp'] = /^(\d+)(?:\/(tcp|udp|sctp))?$/.exec(key) ?? [];
+    const containerPort = Number(port);
+    if (port === undefined || containerPort < 1 || containerPort > 65535)
+      throw new GantryError('INVALID_ARGUMENT', `Invalid port specification: "${key}"`);
+    const entries = Array.isArray(list) && list.length > 0 ? list : [{}];
+    return entries.map((entry) => {
+      const fields = readFields(entry, `HostConfig.PortBindings.${key}`);
+      const hostPort = fields.text('HostPort');
+      if (!/^\d*$/.test(hostPort) || Number(hostPort) > 65535)
+        throw new GantryError('INVALID_ARGUMENT', `Invalid port specification: "${hostPort}"`);
+      return {
+        containerPort,
+        protocol: protocol as PortBinding['protocol'],
+        hostIp: fields.text('HostIp'),
+        hostPort: Number(hostPort),
+      };
+    });
+  });
+}
+
+const policies = ['no', 'always', 'on-failure', 'unless-stopped'];
+
+function readRestartPolicy(fields: Fields): RestartPolicy {
+  const name = fields.text('Name') || 'no';
+  const maximumRetryCount = fields.number('MaximumRetryCount') ?? 0;
+  if (!policies.includes(name))
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      `Invalid restart policy: unknown policy '${name}'; use one of ${policies.map((policy) => `'${policy}'`).join(', ')}`,
+    );
+  if (maximumRetryCount !== 0 && name !== 'on-failure')
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      "Invalid restart policy: maximum retry count can only be used with 'on-failure'",
+    );
+  return { name: name as RestartPolicy['name'], maximumRetryCount };
+}
+
+const logTypes = ['', 'json-file', 'local', 'none'];
+
+function readLogConfig(fields: Fields): HostConfig['logConfig'] {
+  const type = fields.text('Type');
+  const config = fields.textMap('Config');
+  if (!logTypes.includes(type))
+    throw new GantryError('UNSUPPORTED', `Cannot log with the driver "${type}": not supported`, {
+      hint: 'json-file, local and none are',
+    });
+  for (const name of Object.keys(config))
+    if (!['max-size', 'max-file', 'compress'].includes(name))
+      throw new GantryError('UNSUPPORTED', `Cannot carry out the log option "${name}": not supported`);
+  return { type: type || 'json-file', config };
+}
+
+function checkRuntime(host: Fields): void {
+  const runtime = host.text('Runtime');
+  if (!['', 'runc', 'gantry', 'io.containerd.runc.v2'].includes(runtime))
+    throw new GantryError('UNSUPPORTED', `Unknown or invalid runtime name: ${runtime}`, {
+      hint: 'gantry is its own runtime; leave it out',
+    });
+  const isolation = host.text('Isolation');
+  if (!['', 'default', 'process'].includes(isolation))
+    throw new GantryError('UNSUPPORTED', `Cannot isolate by "${isolation}": not supported yet`);
+}

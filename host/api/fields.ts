@@ -1,0 +1,95 @@
+// Reads a request's JSON field by field: wrong types and what is not carried out are refused by name.
+import { GantryError } from '../errors.ts';
+
+export type Json = Record<string, unknown>;
+
+export interface Fields {
+  text(name: string): string;
+  number(name: string): number | undefined;
+  flag(name: string): boolean;
+  /** Undefined where absent or null. */
+  texts(name: string): string[] | undefined;
+  list(name: string): Fields[];
+  map(name: string): Record<string, unknown>;
+  textMap(name: string): Record<string, string>;
+  child(name: string): Fields;
+  has(name: string): boolean;
+  /** Fields that mean nothing here whatever their value. */
+  ignore(...names: string[]): void;
+  /** @throws {GantryError} UNSUPPORTED where a field was not read and says something. */
+  finish(): void;
+}
+
+/** @param path for messages: "HostConfig". */
+export function readFields(value: unknown, path: string): Fields {
+  if (value !== undefined && value !== null && (typeof value !== 'object' || Array.isArray(value)))
+    throw wrong(path, 'an object');
+  const object = (value ?? {}) as Json;
+  const left = new Set(Object.keys(object));
+  const at = (name: string): string => (path === '' ? name : `${path}.${name}`);
+  const take = (name: string): unknown => {
+    left.delete(name);
+    return object[name] ?? undefined;
+  };
+  const typed = <T>(name: string, type: string, fallback: T): T => {
+    const found = take(name);
+    if (found === undefined) return fallback;
+    if (typeof found !== type) throw wrong(at(name), type === 'boolean' ? 'true or false' : `a ${type}`);
+    return found as T;
+  };
+  const map = (name: string): Record<string, unknown> => {
+    const found = take(name) ?? {};
+    if (typeof found !== 'object' || Array.isArray(found)) throw wrong(at(name), 'an object');
+    return found as Json;
+  };
+  const fields: Fields = {
+    text: (name) => typed(name, 'string', ''),
+    number: (name) => typed<number | undefined>(name, 'number', undefined),
+    flag: (name) => typed(name, 'boolean', false),
+    texts(name) {
+      const found = take(name);
+      if (found === undefined) return undefined;
+      if (typeof found === 'string') return [found];
+      if (!Array.isArray(found) || !found.every((item) => typeof item === 'string'))
+        throw wrong(at(name), 'a list of strings');
+      return found;
+    },
+    list(name) {
+      const found = take(name) ?? [];
+      if (!Array.isArray(found)) throw wrong(at(name), 'a list');
+      return found.map((item, index) => readFields(item, `${at(name)}[${index}]`));
+    },
+    map,
+    textMap(name) {
+      const found = map(name);
+      for (const [key, item] of Object.entries(found))
+        if (typeof item !== 'string') throw wrong(`${at(name)}.${key}`, 'a string');
+      return found as Record<string, string>;
+    },
+    child: (name) => readFields(take(name), at(name)),
+    has: (name) => (object[name] ?? undefined) !== undefined,
+    ignore(...names) {
+      for (const name of names) left.delete(name);
+    },
+    finish() {
+      for (const name of left)
+        if (says(object[name]))
+          throw new GantryError('UNSUPPORTED', `Cannot carry out "${at(name)}": not supported`, {
+            hint: 'Leave it out',
+          });
+    },
+  };
+  return fields;
+}
+
+function wrong(path: string, wanted: string): GantryError {
+  return new GantryError('INVALID_ARGUMENT', `Cannot read "${path}": it must be ${wanted}`);
+}
+
+/** Zero values are what clients send for "not set". */
+function says(value: unknown): boolean {
+  if (value === null || value === undefined || value === '' || value === 0 || value === false || value === -1)
+    return false;
+  if (Array.isArray(value)) return value.length > 0;
+  return typeof value !== 'object' || Object.values(value).some(says);
+}

@@ -1,0 +1,18 @@
+// What only gantry has: plans before they run, and a check of this machine.
+import type { Engine } from '../engine/engine.ts';
+import { readCreateBody } from './create-body.ts';
+import { type Call, type Route, readJson, sendJson } from './http.ts';
+
+export function gantryRoutes(engine: Engine): Route[] {
+  const plan = async (call: Call): Promise<void> => {
+    const { plan: planned, text, digest } = await engine.plan(readCreateBody(await readJson(call)));
+    sendJson(call, {
+      text,
+      digest,
+      spec: planned.spec,
+      cgroupWrites: planned.cgroupWrites,
+      warnings: planned.warnings,
+    });
+  };
+  return [{ method: 'POST', path: '/gantry/plan', handler: plan }];
+}

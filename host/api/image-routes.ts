@@ -1,0 +1,233 @@
+// /images: list, inspect, pull, load, save, tag, remove.
+import type { Engine } from '../engine/engine.ts';
+import { GantryError } from '../errors.ts';
+import type { Image, Platform, Progress } from '../types.ts';
+import { healthcheckJson } from './container-json.ts';
+import { anyOf, matchesLabels, readFilters } from './filters.ts';
+import { type Call, jsonLines, type Route, flag, sendJson } from './http.ts';
+
+export function imageRoutes(engine: Engine): Route[] {
+  const { images, events } = engine;
+
+  const pull = async (call: Call): Promise<void> => {
+    const from = call.query.get('fromImage');
+    if (!from)
+      throw new GantryError('UNSUPPORTED', 'Cannot import an image from a file: not supported', {
+        hint: 'gantry load takes archives',
+      });
+    const tag = call.query.get('tag') ?? '';
+    const name =
+      tag === '' || /[@]|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
+    const output = jsonLines(call);
+    try {
+      const auth = credentials(call.request.headers['x-registry-auth']);
+      const wanted = call.query.get('platform');
+      const { image, digest, upToDate } = await images.pull(name, {
+        ...(wanted ? { platform: platformOf(wanted) } : {}),
+        ...(auth ? { credentials: auth } : {}),
+        progress: (line) => output.line(progressJson(line)),
+      });
+      output.line({ status: `Digest: ${digest}` });
+      output.line({
+        status: `Status: ${upToDate ? 'Image is up to date for' : 'Downloaded newer image for'} ${image.tags[0] ?? name}`,
+      });
+      events.emit('image', 'pull', name, { name });
+      output.end();
+    } catch (error) {
+      if (!output.begun) throw error;
+      const { message } = error as Error;
+      const known = error instanceof GantryError ? { code: error.code, hint: error.hint } : {};
+      output.line({ errorDetail: { message }, error: message, ...known });
+      output.end();
+    }
+  };
+
+  const load = async (call: Call): Promise<void> => {
+    const output = jsonLines(call);
+    const loaded = await images.load(call.request, (line) => {
+      if (!flag(call, 'quiet')) output.line(progressJson(line));
+    });
+    for (const image of loaded) {
+      const name = image.tags[0];
+      output.line({ stream: name === undefined ? `Loaded image ID: ${image.id}\n` : `Loaded image: ${name}\n` });
+      events.emit('image', 'load', image.id, { name: name ?? image.id });
+    }
+    output.end();
+  };
+
+  const save = async (call: Call, names: string[]): Promise<void> => {
+    const archive = await images.save(names);
+    call.response.writeHead(200, { 'content-type': 'application/x-tar' });
+    for await (const chunk of archive)
+      if (!call.response.write(chunk))
+        await new Promise((resolve) => call.response.once('drain', resolve).once('close', resolve));
+    call.response.end();
+  };
+
+  const list = async (call: Call): Promise<void> => {
+    const filters = readFilters(call.query.get('filters'), [
+      'reference',
+      'label',
+      'dangling',
+      'before',
+      'since',
+      'until',
+    ]);
+    const found = (await images.list()).filter(
+      (image) =>
+        matchesLabels(image.config.labels, filters.label) &&
+        anyOf(filters.reference, (pattern) => image.tags.some((tag) => globMatches(pattern, tag))) &&
+        anyOf(filters.dangling, (value) => /^(1|true)$/.test(value) === (image.tags.length === 0)),
+    );
+    const users = (id: string): number => engine.list().filter(({ record }) => record.config.imageId === id).length;
+    sendJson(
+      call,
+      found.map((image) => summaryJson(image, users(image.id))),
+    );
+  };
+
+  const remove = async (call: Call): Promise<void> => {
+    const name = call.params.name!;
+    const inUse = (id: string): string | undefined =>
+      engine
+        .list()
+        .find(({ record }) => record.config.imageId === id)
+        ?.record.id.slice(0, 12);
+    const { untagged, deleted } = await images.remove(name, flag(call, 'force'), inUse);
+    events.emit('image', deleted.length > 0 ? 'delete' : 'untag', name, { name });
+    sendJson(call, [...untagged.map((Untagged) => ({ Untagged })), ...deleted.map((Deleted) => ({ Deleted }))]);
+  };
+
+  return [
+    { method: 'GET', path: '/images/json', handler: list },
+    { method: 'POST', path: '/images/create', handler: pull },
+    { method: 'POST', path: '/images/load', handler: load },
+    { method: 'GET', path: '/images/get', handler: (call) => save(call, call.query.getAll('names')) },
+    { method: 'GET', path: '/images/:name*/get', handler: (call) => save(call, [call.params.name!]) },
+    {
+      method: 'GET',
+      path: '/images/:name*/json',
+      handler: async (call) => sendJson(call, inspectJson(await images.find(call.params.name!))),
+    },
+    {
+      method: 'GET',
+      path: '/images/:name*/history',
+      handler: async (call) => sendJson(call, historyJson(await images.find(call.params.name!))),
+    },
+    {
+      method: 'POST',
+      path: '/images/:name*/tag',
+      handler: async (call) => {
+        const tag = call.query.get('tag');
+        await images.tag(call.params.name!, `${call.query.get('repo') ?? ''}${tag ? `:${tag}` : ''}`);
+        call.response.writeHead(201).end();
+      },
+    },
+    { method: 'DELETE', path: '/images/:name*', handler: remove },
+  ];
+}
+
+function platformOf(text: string): Platform {
+  const [os = 'linux', architecture = '', variant] = text.split('/');
+  if (architecture === '')
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the platform "${text}"`, { hint: 'Such as linux/amd64' });
+  return { os, architecture, ...(variant ? { variant } : {}) };
+}
+
+/** X-Registry-Auth: base64url of {"username", "password"} or {"identitytoken"}. */
+function credentials(
+  header: string | string[] | undefined,
+): { username: string; password: string; identityToken?: string } | undefined {
+  if (typeof header !== 'string' || header === '') return undefined;
+  try {
+    const {
+      username = '',
+      password = '',
+      identitytoken,
+    } = JSON.parse(Buffer.from(header, 'base64url').toString()) as Record<string, string>;
+    if (username === '' && !identitytoken) return undefined;
+    return { username, password, ...(identitytoken ? { identityToken: identitytoken } : {}) };
+  } catch {
+    throw new GantryError('INVALID_ARGUMENT', 'Cannot read the header X-Registry-Auth: it is not base64url of JSON');
+  }
+}
+
+function progressJson({ id, status, current, total }: Progress): object {
+  return {
+    status,
+    ...(current === undefined ? {} : { progressDetail: { current, total }, progress: `${current}/${total}` }),
+    ...(id === undefined ? {} : { id }),
+  };
+}
+
+function globMatches(pattern: string, tag: string): boolean {
+  const escaped = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '[^/]*')
+    .replaceAll('?', '[^/]');
+  return new RegExp(`^${escaped}$`).test(tag) || new RegExp(`^${escaped}$`).test(tag.replace(/:[^:/]+$/, ''));
+}
+
+function summaryJson(image: Image, containers: number): object {
+  return {
+    Containers: containers,
+    Created: Math.floor(Date.parse(image.created) / 1000),
+    Id: image.id,
+    Labels: image.config.labels,
+    ParentId: '',
+    RepoDigests: image.digests,
+    RepoTags: image.tags,
+    SharedSize: -1,
+    Size: image.size,
+  };
+}
+
+function keySet(names: string[]): Record<string, object> | null {
+  return names.length > 0 ? Object.fromEntries(names.map((name) => [name, {}])) : null;
+}
+
+function inspectJson(image: Image): object {
+  const { config } = image;
+  return {
+    Id: image.id,
+    RepoTags: image.tags,
+    RepoDigests: image.digests,
+    Parent: '',
+    Comment: '',
+    Created: image.created,
+    Author: image.author ?? '',
+    Config: {
+      User: config.user,
+      ExposedPorts: keySet(config.exposedPorts),
+      Env: config.env,
+      Cmd: config.command.length > 0 ? config.command : null,
+      Entrypoint: config.entrypoint.length > 0 ? config.entrypoint : null,
+      Volumes: keySet(config.volumes),
+      WorkingDir: config.workingDir,
+      Labels: config.labels,
+      StopSignal: config.stopSignal,
+      ...healthcheckJson(config.healthcheck),
+      ...(config.shell ? { Shell: config.shell } : {}),
+    },
+    Architecture: image.platform.architecture,
+    ...(image.platform.variant ? { Variant: image.platform.variant } : {}),
+    Os: image.platform.os,
+    Size: image.size,
+    GraphDriver: { Name: 'overlayfs', Data: null },
+    RootFS: { Type: 'layers', Layers: image.diffIds },
+    Metadata: { LastTagTime: '0001-01-01T00:00:00Z' },
+  };
+}
+
+function historyJson({ history, id, tags }: Image): object[] {
+  return history
+    .map((entry, index) => ({
+      Id: index === history.length - 1 ? id : '<missing>',
+      Created: Math.floor(Date.parse(entry.created ?? '1970-01-01T00:00:00Z') / 1000),
+      CreatedBy: entry.createdBy ?? '',
+      Tags: index === history.length - 1 ? tags : null,
+      Size: 0,
+      Comment: entry.comment ?? '',
+    }))
+    .reverse();
+}
