@@ -1,6 +1,6 @@
 // Builds everything that the clone runs: ABI header, core.wasm, the executor with this machine's cc, and the bundled host.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, rmSync } from 'node:fs';
+import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -10,9 +10,11 @@ const node = (...args: string[]) => run(process.execPath, ...args);
 
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 node('node_modules/assemblyscript/bin/asc.js', '--config', 'core-asm/asconfig.json', '--target', 'release');
-if (existsSync(join(root, 'scripts/gen-abi-header.ts'))) node('--import', 'tsx', 'scripts/gen-abi-header.ts');
-if (process.platform === 'linux' && existsSync(join(root, 'host/linux/executor/main.c')))
+node('--import', 'tsx', 'scripts/gen-abi-header.ts');
+if (process.platform === 'linux') {
   node('--import', 'tsx', 'scripts/build-executor.ts');
+  node('--import', 'tsx', 'scripts/build-hello.ts');
+}
 
 await build({
   absWorkingDir: root,

@@ -118,6 +118,9 @@ int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t f
 void log_output(struct runner *runner, int stream, const char *data, size_t length);
 void write_record(const char *path, pid_t pid, uint32_t status, uint32_t flags, uint64_t started, uint64_t finished);
 uint64_t now_ns(void);
+// unpack.c
+int unpack_main(const char *directory);
+int remove_main(const char *directory);
 // init.c
 int init_main(char **argv);
 

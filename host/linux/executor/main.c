@@ -1,4 +1,4 @@
-// The executor: obeys programs that gantry's core has planned. `serve SOCKET`, `once` (fd 3) and `init`.
+// The executor: obeys programs that gantry's core has planned. `serve SOCKET`, `once` (fd 3), `unpack`, `remove` and `init`.
 #include "executor.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -85,6 +85,10 @@ int main(int argc, char **argv) {
         leave_file(argv);
         supervise(3, -1);
     }
-    fprintf(stderr, "usage: gantry-executor serve SOCKET | once | init [--] PROGRAM [ARGUMENT…]\n");
+    if (argc == 3 && !strcmp(argv[1], "unpack"))
+        return unpack_main(argv[2]);
+    if (argc == 3 && !strcmp(argv[1], "remove"))
+        return remove_main(argv[2]);
+    fprintf(stderr, "usage: gantry-executor serve SOCKET | once | unpack DIRECTORY | remove DIRECTORY | init [--] PROGRAM [ARGUMENT…]\n");
     return 2;
 }

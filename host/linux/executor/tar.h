@@ -1,0 +1,31 @@
+// Entries of a tar stream (ustar, pax, GNU long names), read once, front to back.
+#pragma once
+#include "executor.h"
+#include <sys/types.h>
+
+#define XATTRS 64
+
+struct xattr {
+    const char *name;
+    const void *value;
+    size_t length;
+};
+
+struct entry {
+    char type; // '0' file, '1' hard link, '2' symbolic link, '3' '4' devices, '5' directory, '6' fifo
+    char *name, *link;
+    uint64_t size;
+    mode_t mode;
+    uint32_t uid, gid, major, minor;
+    struct timespec mtime;
+    struct xattr xattrs[XATTRS];
+    int xattr_count;
+};
+
+// 1 with an entry, 0 at the end of the archive; refuses by ending the process with a line on stderr.
+int tar_next(struct entry *entry);
+// The next bytes of the entry's content: at most `wanted`, at least one; ends the process where the archive is cut short.
+size_t tar_read(const void **bytes, size_t wanted);
+// Reads what is left on stdin: the writer of the pipe is not stopped.
+void tar_drain(void);
+void tar_refuse(const char *name, const char *reason) __attribute__((noreturn));
