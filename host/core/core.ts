@@ -17,10 +17,19 @@ let loaded: CoreExports | undefined;
 
 function exports(): CoreExports {
   if (loaded === undefined) {
-    const module = new WebAssembly.Module(readFileSync(new URL('./core.wasm', import.meta.url)));
+    const module = new WebAssembly.Module(readWasm());
     loaded = new WebAssembly.Instance(module).exports as unknown as CoreExports;
   }
   return loaded;
+}
+
+/** Beside this file in the sources; one folder up from a chunk of the bundle. */
+function readWasm(): Buffer {
+  try {
+    return readFileSync(new URL('./core.wasm', import.meta.url));
+  } catch {
+    return readFileSync(new URL('../core.wasm', import.meta.url));
+  }
 }
 
 /** Version of the program format that the core writes. */
