@@ -24,7 +24,8 @@ export function enginePaths(given?: string, env: NodeJS.ProcessEnv = process.env
   const dataRoot = chosen ? resolve(chosen) : defaultDataRoot(env);
   const wanted = chosen ? join(dataRoot, 'run') : defaultRunRoot(env);
   const runRoot = Buffer.byteLength(wanted) <= RUN_ROOT_MAX ? wanted : shortRunRoot(dataRoot);
-  const socket = process.platform === 'win32' ? `\\\\.\\pipe\\gantry-${digest(dataRoot)}` : join(runRoot, 'gantry.sock');
+  const socket =
+    process.platform === 'win32' ? `\\\\.\\pipe\\gantry-${digest(dataRoot)}` : join(runRoot, 'gantry.sock');
   return { dataRoot, runRoot, socket };
 }
 

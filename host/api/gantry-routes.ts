@@ -1,4 +1,5 @@
 // What only gantry has: plans before they run, and a check of this machine.
+import { checkHost } from '../engine/doctor.ts';
 import type { Engine } from '../engine/engine.ts';
 import { readCreateBody } from './create-body.ts';
 import { type Call, type Route, readJson, sendJson } from './http.ts';
@@ -14,5 +15,12 @@ export function gantryRoutes(engine: Engine): Route[] {
       warnings: planned.warnings,
     });
   };
-  return [{ method: 'POST', path: '/gantry/plan', handler: plan }];
+  return [
+    { method: 'POST', path: '/gantry/plan', handler: plan },
+    {
+      method: 'GET',
+      path: '/gantry/doctor',
+      handler: async (call) => sendJson(call, checkHost(await engine.backend.facts(), engine.damaged)),
+    },
+  ];
 }

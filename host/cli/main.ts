@@ -1,24 +1,88 @@
 #!/usr/bin/env node
 // argv → command → exit status; the only place with process.exit and with the printing of errors.
 import { GantryError } from '../errors.ts';
+import type { Command, Context } from './command.ts';
+import { findCommand } from './commands.ts';
+import { countArgs, parseFlags } from './flags.ts';
+
+/** What stands before the command: -H HOST, --help, --version. */
+function splitGlobal(argv: string[]): { host: string | undefined; rest: string[] } {
+  let host: string | undefined;
+  let at = 0;
+  for (; at < argv.length; at++) {
+    const word = argv[at]!;
+    const [, inline] = /^(?:-H=?|--host=)(.+)$/.exec(word) ?? [];
+    if (inline !== undefined) host = inline;
+    else if (word === '-H' || word === '--host') host = argv[++at];
+    else break;
+  }
+  return { host, rest: argv.slice(at) };
+}
+
+function createContext(host: string | undefined, connect: () => Context['api']): Context {
+  let api: Context['api'] | undefined;
+  return {
+    host,
+    get api() {
+      api ??= connect();
+      return api;
+    },
+  };
+}
 
 async function main(argv: string[]): Promise<number> {
-  if (argv[0] === 'version' || argv[0] === '--version') {
-    const { coreVersion } = await import('../index.ts');
-    console.log(`gantry 0.1.0, plan format ${coreVersion()}`);
+  const { host, rest } = splitGlobal(argv);
+  const [first] = rest;
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    const { overview, commandHelp } = await import('./help.ts');
+    const found = first === 'help' && rest[1] !== undefined ? await findCommand(rest.slice(1)) : undefined;
+    process.stdout.write(found === undefined ? await overview() : commandHelp(found.name, found.command));
     return 0;
   }
-  throw new GantryError('INVALID_ARGUMENT', `Unknown command "${argv[0] ?? ''}"`, { hint: 'Run "gantry version"' });
+  const found = await findCommand(first === '--version' || first === '-v' ? ['version'] : rest);
+  const [{ createApi }, { chooseEndpoint }] = await Promise.all([
+    import('../client/api.ts'),
+    import('../client/endpoint.ts'),
+  ]);
+  const context = createContext(host, () => {
+    const endpoint = chooseEndpoint(host);
+    const start = async (): Promise<void> => (await import('../client/start-engine.ts')).startEngine(process.argv[1]!);
+    return createApi(endpoint, endpoint.own ? start : undefined);
+  });
+  return runCommand(found.name, found.command, found.args, context);
 }
+
+async function runCommand(name: string, command: Command, argv: string[], context: Context): Promise<number> {
+  const title = `gantry ${name}`;
+  const parsed = parseFlags(command.flags, argv, { interspersed: command.ordered !== true, command: title });
+  if (parsed.switch('help')) {
+    const { commandHelp } = await import('./help.ts');
+    process.stdout.write(commandHelp(name, command));
+    return 0;
+  }
+  countArgs(parsed, title, ...command.args);
+  return command.run(parsed, context);
+}
+
+// A reader that left (`gantry logs | head`) is no failure.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
 
 main(process.argv.slice(2)).then(
   (status) => {
     process.exitCode = status;
+    // Nothing that is still open (a terminal, a kept connection) holds the process back once all is written.
+    if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit(status);
   },
   (error: unknown) => {
     const failure = error instanceof GantryError ? error : undefined;
-    console.error(`gantry: ${error instanceof Error ? error.message : String(error)}`);
-    if (failure?.hint) console.error(`Hint: ${failure.hint}`);
+    const text = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`gantry: ${text}\n${failure?.hint ? `Hint: ${failure.hint}\n` : ''}`);
+    if (failure === undefined && process.env.GANTRY_DEBUG) console.error(error);
     process.exitCode = failure?.exitStatus ?? 125;
+    if (process.stderr.writableLength === 0) process.exit(process.exitCode);
   },
 );

@@ -24,11 +24,11 @@ function exports(): CoreExports {
 }
 
 /** Beside this file in the sources; one folder up from a chunk of the bundle. */
-function readWasm(): Buffer {
+function readWasm(): Uint8Array<ArrayBuffer> {
   try {
-    return readFileSync(new URL('./core.wasm', import.meta.url));
+    return new Uint8Array(readFileSync(new URL('./core.wasm', import.meta.url)));
   } catch {
-    return readFileSync(new URL('../core.wasm', import.meta.url));
+    return new Uint8Array(readFileSync(new URL('../core.wasm', import.meta.url)));
   }
 }
 

@@ -1,0 +1,112 @@
+// `completion`: scripts for bash, zsh and fish, made from the tables of commands and flags.
+import { GantryError } from '../errors.ts';
+import type { Command } from './command.ts';
+import { commandNames, loadCommand } from './commands.ts';
+
+interface Entry {
+  name: string;
+  summary: string;
+  flags: { name: string; short?: string; help: string }[];
+  /** What its arguments name. */
+  objects: 'containers' | 'images' | '';
+}
+
+async function entries(): Promise<Entry[]> {
+  return Promise.all(
+    commandNames().map(async (name) => {
+      const { summary, flags, usage } = await loadCommand(name);
+      const objects = /CONTAINER/.test(usage) ? 'containers' : /IMAGE/.test(usage) ? 'images' : '';
+      return { name, summary, flags: flags.filter(({ hidden }) => !hidden), objects } as Entry;
+    }),
+  );
+}
+
+const lister = {
+  containers: "gantry ps -a --format '{{.Names}}'",
+  images: "gantry images --format '{{.Repository}}:{{.Tag}}'",
+  '': 'true',
+} as const;
+
+function bash(list: Entry[]): string {
+  const cases = list.map(({ name, flags, objects }) => {
+    const words = flags.map((flag) => `--${flag.name}`).join(' ');
+    return `    "${name}") flags="${words}"; objects=$(${lister[objects]} 2>/dev/null);;`;
+  });
+  return `_gantry() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}" flags objects
+  [ "$COMP_CWORD" -gt 2 ] && [ "$command" = volume ] && command="volume \${COMP_WORDS[2]}"
+  if [ "$COMP_CWORD" = 1 ]; then
+    COMPREPLY=($(compgen -W "${[...new Set(list.map(({ name }) => name.split(' ')[0]))].join(' ')}" -- "$current"))
+    return
+  fi
+  case "$command" in
+${cases.join('\n')}
+  esac
+  case "$current" in
+    -*) COMPREPLY=($(compgen -W "$flags" -- "$current"));;
+    *) COMPREPLY=($(compgen -W "$objects" -- "$current"));;
+  esac
+}
+complete -o default -F _gantry gantry
+`;
+}
+
+const quoted = (text: string): string => text.replaceAll("'", '’');
+
+function zsh(list: Entry[]): string {
+  const names = list.map(({ name, summary }) => `    '${name.split(' ')[0]}:${quoted(summary)}'`);
+  const cases = list.map(({ name, flags, objects }) => {
+    const words = flags
+      .map((flag) => `'--${flag.name}[${quoted(flag.help).replaceAll('[', '(').replaceAll(']', ')')}]'`)
+      .join(' ');
+    const rest = objects === '' ? "'*:file:_files'" : `"*:${objects}:($(${lister[objects]} 2>/dev/null))"`;
+    return `    '${name}') _arguments ${words} ${rest};;`;
+  });
+  return `#compdef gantry
+_gantry() {
+  local -a commands
+  commands=(
+${[...new Set(names)].join('\n')}
+  )
+  if (( CURRENT == 2 )); then _describe command commands; return; fi
+  local command="$words[2]"
+  shift words; (( CURRENT-- ))
+  case "$command" in
+${cases.join('\n')}
+  esac
+}
+compdef _gantry gantry
+`;
+}
+
+function fish(list: Entry[]): string {
+  const lines = list.flatMap(({ name, summary, flags, objects }) => {
+    const [first] = name.split(' ');
+    const seen = `__fish_seen_subcommand_from ${first}`;
+    return [
+      `complete -c gantry -n __fish_use_subcommand -f -a ${first} -d '${quoted(summary)}'`,
+      ...flags.map(
+        (flag) =>
+          `complete -c gantry -n '${seen}' -l ${flag.name}${flag.short ? ` -s ${flag.short}` : ''} -d '${quoted(flag.help)}'`,
+      ),
+      ...(objects === '' ? [] : [`complete -c gantry -n '${seen}' -f -a "(${lister[objects]} 2>/dev/null)"`]),
+    ];
+  });
+  return `${[...new Set(lines)].join('\n')}\n`;
+}
+
+const shells: Record<string, (list: Entry[]) => string> = { bash, zsh, fish };
+
+export const completion: Command = {
+  usage: 'bash|zsh|fish',
+  summary: 'Print the completion script for a shell',
+  flags: [],
+  args: [1, 1],
+  async run({ args }) {
+    const make = shells[args[0]!];
+    if (make === undefined)
+      throw new GantryError('INVALID_ARGUMENT', `Unknown shell "${args[0]}"`, { hint: 'bash, zsh and fish are known' });
+    process.stdout.write(make(await entries()));
+    return 0;
+  },
+};

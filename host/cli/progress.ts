@@ -1,0 +1,53 @@
+// Progress of a pull or load: bars on a terminal, a line for each change elsewhere.
+import { engineError } from '../client/api.ts';
+import { jsonLines } from '../client/lines.ts';
+import { decimalSize } from './units.ts';
+
+interface Line {
+  id?: string;
+  status?: string;
+  stream?: string;
+  progressDetail?: { current?: number; total?: number };
+  error?: string;
+}
+
+const BAR = 30;
+
+/** Shows every line until the end. @throws {GantryError} where a line tells of a failure. */
+export async function showProgress(
+  source: AsyncIterable<unknown>,
+  output: NodeJS.WriteStream,
+  quiet: boolean,
+): Promise<void> {
+  const rows: string[] = [];
+  const seen = new Map<string, string>();
+  for await (const line of jsonLines<Line>(source)) {
+    if (line.error !== undefined) throw engineError(500, JSON.stringify({ ...line, message: line.error }));
+    if (quiet) continue;
+    if (line.stream !== undefined) output.write(line.stream);
+    else if (line.id === undefined) output.write(`${line.status ?? ''}\n`);
+    else if (!output.isTTY) {
+      if (seen.get(line.id) !== line.status && line.progressDetail === undefined)
+        output.write(`${line.id}: ${line.status}\n`);
+      seen.set(line.id, line.status ?? '');
+    } else drawRow(rows, line.id, rowText(line), output);
+  }
+}
+
+function rowText({ id, status = '', progressDetail: { current = 0, total = 0 } = {} }: Line): string {
+  if (total === 0) return `${id}: ${status}`;
+  const filled = Math.round((BAR * current) / total);
+  return `${id}: ${status.padEnd(12)} [${'='.repeat(filled).padEnd(BAR)}] ${decimalSize(current)}/${decimalSize(total)}`;
+}
+
+/** Rewrites the row of an id in place: up, clear, write, down. */
+function drawRow(rows: string[], id: string, text: string, output: NodeJS.WriteStream): void {
+  const at = rows.indexOf(id);
+  if (at < 0) {
+    rows.push(id);
+    output.write(`${text}\n`);
+    return;
+  }
+  const up = rows.length - at;
+  output.write(`\x1b[${up}A\r\x1b[2K${text.slice(0, Math.max(1, output.columns - 1))}\x1b[${up}B\r`);
+}

@@ -1,0 +1,92 @@
+// `ps`: the list of containers.
+import type { Command } from './command.ts';
+import { filtersOf, formatRows } from './format.ts';
+import { decimalSize, since } from './units.ts';
+
+interface Summary {
+  Id: string;
+  Names: string[];
+  Image: string;
+  Command: string;
+  Created: number;
+  Ports: { IP?: string; PrivatePort: number; PublicPort?: number; Type: string }[];
+  Labels: Record<string, string>;
+  State: string;
+  Status: string;
+  SizeRw?: number;
+  Mounts: { Name?: string; Source: string }[];
+  NetworkSettings: { Networks: Record<string, unknown> };
+}
+
+const columns: [string, string][] = [
+  ['CONTAINER ID', 'ID'],
+  ['IMAGE', 'Image'],
+  ['COMMAND', 'Command'],
+  ['CREATED', 'RunningFor'],
+  ['STATUS', 'Status'],
+  ['PORTS', 'Ports'],
+  ['NAMES', 'Names'],
+];
+
+/** "0.0.0.0:8080->80/tcp, 90/udp". */
+function portText(ports: Summary['Ports']): string {
+  return ports
+    .map(({ IP, PrivatePort, PublicPort, Type }) => {
+      const address = IP?.includes(':') ? `[${IP}]` : IP;
+      return PublicPort === undefined ? `${PrivatePort}/${Type}` : `${address}:${PublicPort}->${PrivatePort}/${Type}`;
+    })
+    .join(', ');
+}
+
+export const ps: Command = {
+  usage: '[OPTIONS]',
+  summary: 'List containers',
+  flags: [
+    { name: 'all', short: 'a', kind: 'switch', help: 'Show all containers (default shows just running)' },
+    { name: 'filter', short: 'f', kind: 'list', value: 'filter', help: 'Filter output based on conditions provided' },
+    { name: 'format', kind: 'value', value: 'string', help: "Format output: 'table', 'json' or a Go template" },
+    {
+      name: 'last',
+      short: 'n',
+      kind: 'value',
+      value: 'int',
+      help: 'Show n last created containers (includes all states)',
+    },
+    { name: 'latest', short: 'l', kind: 'switch', help: 'Show the latest created container (includes all states)' },
+    { name: 'no-trunc', kind: 'switch', help: "Don't truncate output" },
+    { name: 'quiet', short: 'q', kind: 'switch', help: 'Only display container IDs' },
+  ],
+  args: [0, 0],
+  async run(parsed, { api }) {
+    const limit = parsed.switch('latest') ? 1 : parsed.number('last');
+    const found = await api.send<Summary[]>('GET', '/containers/json', {
+      query: { all: parsed.switch('all'), limit, filters: filtersOf(parsed.list('filter')) },
+    });
+    const whole = parsed.switch('no-trunc');
+    const short = (text: string, length: number): string =>
+      whole || text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+    if (parsed.switch('quiet') && !parsed.has('format')) {
+      process.stdout.write(found.map(({ Id }) => `${whole ? Id : Id.slice(0, 12)}\n`).join(''));
+      return 0;
+    }
+    const rows = found.map((container) => ({
+      ID: whole ? container.Id : container.Id.slice(0, 12),
+      Image: container.Image,
+      Command: `"${short(container.Command, 20)}"`,
+      CreatedAt: new Date(container.Created * 1000).toISOString(),
+      RunningFor: since(container.Created),
+      Ports: portText(container.Ports),
+      State: container.State,
+      Status: container.Status,
+      Size: decimalSize(container.SizeRw ?? 0),
+      Names: container.Names.map((name) => name.slice(1)).join(','),
+      Labels: Object.entries(container.Labels)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(','),
+      Mounts: container.Mounts.map(({ Name, Source }) => short(Name ?? Source, 15)).join(','),
+      Networks: Object.keys(container.NetworkSettings.Networks).join(','),
+    }));
+    process.stdout.write(formatRows(rows, parsed.value('format'), columns));
+    return 0;
+  },
+};

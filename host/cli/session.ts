@@ -1,0 +1,136 @@
+// A terminal or pipes connected to a container: output, input, window size, signals, detach keys.
+import type { Socket } from 'node:net';
+import type { Api } from '../client/api.ts';
+import { createDemultiplexer } from '../client/stdcopy.ts';
+import { GantryError } from '../errors.ts';
+
+export interface SessionOptions {
+  /** The container (or exec) has a terminal. */
+  tty: boolean;
+  /** Send this process's stdin. */
+  stdin: boolean;
+  detachKeys?: string | undefined;
+}
+
+/** How a session ended. */
+export type Ending = 'ended' | 'detached';
+
+const DEFAULT_KEYS = 'ctrl-p,ctrl-q';
+
+/** "ctrl-p,ctrl-q" → bytes. @throws {GantryError} INVALID_ARGUMENT. */
+export function parseDetachKeys(text: string = DEFAULT_KEYS): Buffer {
+  const bytes = text
+    .split(',')
+    .filter(Boolean)
+    .map((key) => {
+      const [, control] = /^ctrl-([a-z@[\\\]^_])$/.exec(key) ?? [];
+      if (control !== undefined) return control.toUpperCase().charCodeAt(0) & 0x1f;
+      if (key.length === 1) return key.charCodeAt(0);
+      throw new GantryError('INVALID_ARGUMENT', `Invalid detach keys (${text}) provided`, {
+        hint: 'Such as ctrl-p,ctrl-q',
+      });
+    });
+  return Buffer.from(bytes);
+}
+
+/** Passes input on and looks for the keys; what begins like them is held back until it is clear. */
+export function createDetachFilter(keys: Buffer): (chunk: Buffer) => { send: Buffer; detach: boolean } {
+  let matched = 0;
+  return (chunk) => {
+    const send: number[] = [];
+    for (const byte of chunk) {
+      if (byte === keys[matched]) {
+        if (++matched === keys.length) return { send: Buffer.from(send), detach: true };
+        continue;
+      }
+      send.push(...keys.subarray(0, matched));
+      matched = byte === keys[0] ? 1 : 0;
+      if (matched === 0) send.push(byte);
+    }
+    return { send: Buffer.from(send), detach: false };
+  };
+}
+
+/** Pumps until the other side ends, or the user detaches. The terminal is as it was afterwards, on every way out. */
+export async function runSession(socket: Socket, { tty, stdin, detachKeys }: SessionOptions): Promise<Ending> {
+  const raw = tty && stdin && process.stdin.isTTY === true;
+  const restore = raw ? rawTerminal() : () => {};
+  let detached = false;
+  const filter = createDetachFilter(parseDetachKeys(detachKeys));
+  const input = (chunk: Buffer): void => {
+    const { send, detach } = raw ? filter(chunk) : { send: chunk, detach: false };
+    if (send.length > 0 && !socket.write(send)) {
+      process.stdin.pause();
+      socket.once('drain', () => process.stdin.resume());
+    }
+    if (detach) {
+      detached = true;
+      socket.destroy();
+    }
+  };
+  const finish = (): void => void socket.end();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('close', () => resolve());
+      socket.once('end', () => resolve());
+      socket.once('error', (error: NodeJS.ErrnoException) =>
+        ['ECONNRESET', 'EPIPE'].includes(error.code ?? '') ? resolve() : reject(error),
+      );
+      const write = (stream: 'stdout' | 'stderr', data: Buffer): void => {
+        if (process[stream].write(data)) return;
+        socket.pause();
+        process[stream].once('drain', () => socket.resume());
+      };
+      socket.on('data', tty ? (chunk: Buffer) => write('stdout', chunk) : createDemultiplexer(write));
+      if (stdin) {
+        process.stdin.on('data', input);
+        process.stdin.once('end', finish);
+      }
+    });
+  } finally {
+    process.stdin.off('data', input);
+    process.stdin.off('end', finish);
+    process.stdin.pause();
+    process.stdin.unref?.();
+    restore();
+    socket.destroy();
+  }
+  return detached ? 'detached' : 'ended';
+}
+
+function rawTerminal(): () => void {
+  process.stdin.setRawMode(true);
+  const restore = (): void => {
+    process.stdin.setRawMode(false);
+  };
+  process.once('exit', restore);
+  return () => {
+    process.off('exit', restore);
+    restore();
+  };
+}
+
+/** Keeps the size of the container's terminal that of ours. @param path "/containers/ID" or "/exec/ID". */
+export function followSize(api: Api, path: string): () => void {
+  const send = (): void => {
+    const { rows, columns } = process.stdout;
+    if (process.stdout.isTTY) api.send('POST', `${path}/resize`, { query: { h: rows, w: columns } }).catch(() => {});
+  };
+  send();
+  process.stdout.on('resize', send);
+  return () => process.stdout.off('resize', send);
+}
+
+const proxied: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'];
+
+/** Signals that we get go to the container. */
+export function proxySignals(api: Api, id: string): () => void {
+  const handlers = proxied.map((signal) => {
+    const handler = (): void => void api.send('POST', `/containers/${id}/kill`, { query: { signal } }).catch(() => {});
+    process.on(signal, handler);
+    return () => process.off(signal, handler);
+  });
+  return () => {
+    for (const stop of handlers) stop();
+  };
+}

@@ -1,0 +1,135 @@
+// `info`, `version`, `events`.
+import { GantryError } from '../errors.ts';
+import { jsonLines } from '../client/lines.ts';
+import type { Command } from './command.ts';
+import { filtersOf } from './format.ts';
+import { compileTemplate } from './template.ts';
+import { binarySize, parseMoment } from './units.ts';
+
+const VERSION = '0.1.0';
+const format = {
+  name: 'format',
+  short: 'f',
+  kind: 'value',
+  value: 'string',
+  help: "Format output: 'json' or a Go template",
+} as const;
+
+export const version: Command = {
+  usage: '[OPTIONS]',
+  summary: 'Show the version information',
+  flags: [format],
+  args: [0, 0],
+  async run(parsed, { api }) {
+    const { coreVersion } = await import('../core/core.ts');
+    const Client = { Version: VERSION, PlanFormat: coreVersion(), Node: process.version };
+    const server = await api
+      .send<{ Version: string; ApiVersion: string }>('GET', '/version')
+      .catch((error: unknown) => {
+        if (error instanceof GantryError && parsed.value('format') === undefined) return error;
+        throw error;
+      });
+    const wanted = parsed.value('format');
+    if (wanted !== undefined) {
+      const value = { Client, Server: server };
+      process.stdout.write(`${wanted === 'json' ? JSON.stringify(value) : compileTemplate(wanted)(value)}\n`);
+      return 0;
+    }
+    process.stdout.write(`Client: gantry ${VERSION}, plan format ${Client.PlanFormat}, Node ${process.version}\n`);
+    if (server instanceof GantryError) {
+      process.stderr.write(`gantry: ${server.message}\n${server.hint ? `Hint: ${server.hint}\n` : ''}`);
+      return 1;
+    }
+    process.stdout.write(`Engine: gantry ${server.Version}, API ${server.ApiVersion} at ${api.endpoint.socket}\n`);
+    return 0;
+  },
+};
+
+interface Info {
+  Name: string;
+  Containers: number;
+  ContainersRunning: number;
+  ContainersPaused: number;
+  ContainersStopped: number;
+  Images: number;
+  ServerVersion: string;
+  Driver: string;
+  DockerRootDir: string;
+  CgroupVersion: string;
+  KernelVersion: string;
+  Architecture: string;
+  NCPU: number;
+  MemTotal: number;
+  Warnings: string[] | null;
+}
+
+export const info: Command = {
+  usage: '[OPTIONS]',
+  summary: 'Display system-wide information',
+  flags: [format],
+  args: [0, 0],
+  async run(parsed, { api }) {
+    const found = await api.send<Info>('GET', '/info');
+    const wanted = parsed.value('format');
+    if (wanted !== undefined) {
+      process.stdout.write(`${wanted === 'json' ? JSON.stringify(found) : compileTemplate(wanted)(found)}\n`);
+      return 0;
+    }
+    const rows: [string, string | number][] = [
+      ['Engine', found.ServerVersion],
+      [
+        'Containers',
+        `${found.Containers} (${found.ContainersRunning} running, ${found.ContainersPaused} paused, ${found.ContainersStopped} stopped)`,
+      ],
+      ['Images', found.Images],
+      ['Storage', `${found.Driver} in ${found.DockerRootDir}`],
+      ['Cgroups', `version ${found.CgroupVersion}`],
+      ['Kernel', found.KernelVersion],
+      ['Architecture', found.Architecture],
+      ['CPUs', found.NCPU],
+      ['Memory', binarySize(found.MemTotal)],
+      ['Socket', api.endpoint.socket],
+    ];
+    process.stdout.write(rows.map(([name, value]) => `${`${name}:`.padEnd(14)}${value}\n`).join(''));
+    for (const warning of found.Warnings ?? []) process.stderr.write(`WARNING: ${warning}\n`);
+    return 0;
+  },
+};
+
+interface Event {
+  Type: string;
+  Action: string;
+  Actor: { ID: string; Attributes: Record<string, string> };
+  timeNano: number;
+}
+
+export const events: Command = {
+  usage: '[OPTIONS]',
+  summary: 'Get real time events from the engine',
+  flags: [
+    { name: 'filter', short: 'f', kind: 'list', value: 'filter', help: 'Filter output based on conditions provided' },
+    { name: 'format', kind: 'value', value: 'string', help: "Format output: 'json' or a Go template" },
+    { name: 'since', kind: 'value', value: 'string', help: 'Show all events created since timestamp' },
+    { name: 'until', kind: 'value', value: 'string', help: 'Stream events until this timestamp' },
+  ],
+  args: [0, 0],
+  async run(parsed, { api }) {
+    const moment = (flag: string): string | undefined =>
+      parsed.has(flag) ? parseMoment(parsed.value(flag)!, flag) : undefined;
+    const answer = await api.open('GET', '/events', {
+      query: { filters: filtersOf(parsed.list('filter')), since: moment('since'), until: moment('until') },
+    });
+    const wanted = parsed.value('format');
+    const render = wanted === undefined || wanted === 'json' ? undefined : compileTemplate(wanted);
+    for await (const event of jsonLines<Event>(answer)) {
+      const attributes = Object.entries(event.Actor.Attributes).map(([name, value]) => `${name}=${value}`);
+      const line =
+        wanted === 'json'
+          ? JSON.stringify(event)
+          : (render?.(event) ??
+            `${new Date(event.timeNano / 1e6).toISOString()} ${event.Type} ${event.Action} ${event.Actor.ID} (${attributes.join(', ')})`);
+      process.stdout.write(`${line}\n`);
+    }
+    return 0;
+  },
+};
