@@ -4,6 +4,7 @@ import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
 import { planControl as planControlOf } from './plan/control';
+import { planBridge, planBridgeRemoval, planBridgeUp } from './plan/network';
 import { allWrites, planSetup, planSlot as planSlotOf, planTeardown as planTeardownOf } from './plan/plan';
 import { ProgramWriter } from './plan/program';
 import { parseCpus, parseSizeText } from './resources/size';
@@ -153,6 +154,19 @@ export function planControl(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
   planControlOf(program, request);
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** {facts, action: "create" | "up" | "remove", name, …} → program of a bridge network. */
+export function planNetwork(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  const action = request.str('action');
+  if (action == 'create') planBridge(program, request);
+  else if (action == 'up') planBridgeUp(program, request);
+  else planBridgeRemoval(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
   return finish(out);

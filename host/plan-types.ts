@@ -55,8 +55,9 @@ export interface PlanMount extends Mount {
 
 /** One interface of the container; everything already allocated. */
 export interface PlanInterface {
-  /** Host bridge's name. */
+  /** Host bridge's name and interface index. */
   bridge: string;
+  bridgeIndex: number;
   /** Host side of the veth, at most 15 characters. */
   hostName: string;
   /** In the container: eth0, eth1. */

@@ -1,6 +1,6 @@
 // Builds everything that the clone runs: ABI header, core.wasm, the executor with this machine's cc, and the bundled host.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -40,3 +40,4 @@ await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
 });
+chmodSync(join(root, 'dist/cli/main.js'), 0o755);

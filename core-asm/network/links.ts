@@ -76,7 +76,7 @@ export function containerLinks(out: ByteWriter, network: Json): void {
   }
 }
 
-function linkUp(out: ByteWriter, index: u32): void {
+export function linkUp(out: ByteWriter, index: u32): void {
   const message = beginMessage(out, RTM_NEWLINK, 0);
   linkHeader(out, index, IFF_UP, IFF_UP);
   endMessage(out, message);

@@ -2,6 +2,7 @@
 import { ByteWriter } from '../bytes';
 
 export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
 export const RTM_NEWADDR = 20;
 export const RTM_NEWROUTE = 24;
 export const NLM_F_REQUEST = 1;

@@ -49,5 +49,6 @@ export const specRefusals: Record<string, Refusal> = {
     (_field, value, bound) => `Cannot compile the seccomp profile: ${value} instructions, the kernel takes ${bound}`,
   ),
   ADDRESS: invalid((field, value) => `Cannot read the address "${value}" of "${field}"`),
+  INTERFACE_NAME: invalid((_field, value) => `Cannot name an interface "${value}": 1 to 15 characters without a slash`),
   MAC_ADDRESS: invalid((_field, value) => `Cannot read the MAC address "${value}"`),
 };

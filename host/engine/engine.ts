@@ -92,7 +92,7 @@ export async function openEngine({ paths, backend, openImages, removeTree }: Eng
     volumes,
     discard,
     events: createEvents(),
-    networks: createNetworks(),
+    networks: createNetworks(backend, paths.dataRoot),
   };
 
   const containers = new Map<string, Container>();
@@ -220,7 +220,7 @@ export async function openEngine({ paths, backend, openImages, removeTree }: Eng
     },
     async close() {
       for (const { running } of containers.values()) running?.detach();
-      await context.networks.close();
+      await context.networks.close(engine.idle);
       await Promise.all(discarding);
       await backend.close();
       unlock();

@@ -87,7 +87,6 @@ export function createLifecycle(
       watch(container, running);
       for (const mount of record.mounts) if (mount.name !== '') volumes.markFilled(mount.name);
       for (const mount of record.mounts) mount.copyUp = false;
-      await networks.publish(record);
       emit(container, 'start');
       return true;
     } catch (error) {
@@ -266,7 +265,7 @@ export function createLifecycle(
       if (running !== undefined) {
         container.began(running);
         watch(container, running);
-        await networks.publish(record);
+        await networks.resume(record);
         return;
       }
       const exit = (await backend.recordedExit(files.exitRecord)) ?? {

@@ -1,5 +1,6 @@
 // The backend that drives this machine's kernel. Read this file first.
 import { rmdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
@@ -105,6 +106,10 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       return started;
     },
     run,
+    async interfaceIndex(name) {
+      const text = await readFile(`/sys/class/net/${name}/ifindex`, 'utf8').catch(() => undefined);
+      return text === undefined ? undefined : Number(text);
+    },
     async stats(id, cgroupParent, pid) {
       return readStats(await facts(), cgroupParent, id, pid);
     },

@@ -1,21 +1,22 @@
-// A batch of netlink messages in one send; each asks for an acknowledgement, the first error is the result.
+// A batch of netlink messages in one send; those that ask for an acknowledgement are waited for, the first error is the result.
 #include "executor.h"
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
-static int64_t count_messages(const char *messages, size_t length) {
+static int64_t count_acknowledgements(const char *messages, size_t length) {
     int64_t count = 0;
-    for (size_t at = 0; at + sizeof(struct nlmsghdr) <= length; count++) {
+    for (size_t at = 0; at + sizeof(struct nlmsghdr) <= length;) {
         const struct nlmsghdr *header = (const void *)(messages + at);
         if (header->nlmsg_len < sizeof *header || header->nlmsg_len > length - at)
             return -EINVAL;
+        count += (header->nlmsg_flags & NLM_F_ACK) != 0;
         at += NLMSG_ALIGN(header->nlmsg_len);
     }
     return count;
 }
 
 int64_t op_netlink(int protocol, const void *messages, size_t length) {
-    int64_t waiting = count_messages(messages, length), result = waiting < 0 ? waiting : 0;
+    int64_t waiting = count_acknowledgements(messages, length), result = waiting < 0 ? waiting : 0;
     if (waiting <= 0)
         return result;
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
