@@ -59,7 +59,7 @@ const allowed: Record<string, string[]> = {
     'host/plan-types',
     'host/paths',
   ],
-  'host/api': ['host/engine', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
+  'host/api': ['host/engine', 'host/backend', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
   'host/client': ['host/errors', 'host/types', 'host/plan-types', 'host/paths'],
   'host/index': [
     'host/engine',

@@ -101,16 +101,12 @@ export async function serveApi(engine: Engine, socketPath: string): Promise<ApiS
 
 function checkVersion(version: string): GantryError | undefined {
   const minor = (text: string): number => Number(text.split('.')[1]);
-  if (version.startsWith('1.') && minor(version) >= minor(API_VERSION_MIN) && minor(version) <= minor(API_VERSION))
-    return undefined;
-  const newer = minor(version) > minor(API_VERSION) ? 'new' : 'old';
-  return new GantryError(
-    'INVALID_ARGUMENT',
-    `client version ${version} is too ${newer}. ${newer === 'new' ? 'Maximum' : 'Minimum'} supported API version is ${newer === 'new' ? API_VERSION : API_VERSION_MIN}`.replace(
-      /^c/,
-      'C',
-    ),
-  );
+  const say = (how: string, bound: string): GantryError =>
+    new GantryError('INVALID_ARGUMENT', `Client version ${version} is too ${how}. ${bound}`);
+  if (!version.startsWith('1.') || minor(version) < minor(API_VERSION_MIN))
+    return say('old', `Minimum supported API version is ${API_VERSION_MIN}`);
+  if (minor(version) > minor(API_VERSION)) return say('new', `Maximum supported API version is ${API_VERSION}`);
+  return undefined;
 }
 
 async function listen(server: ReturnType<typeof createServer>, path: string): Promise<void> {

@@ -2,7 +2,14 @@
 import type { Api } from '../client/api.ts';
 import type { Flag, Parsed } from './flags.ts';
 
+/** All commands, for those that speak about the others. */
+export interface CommandTable {
+  names(): string[];
+  load(name: string): Promise<Command>;
+}
+
 export interface Context {
+  readonly commands: CommandTable;
   /** Connected on first use. */
   readonly api: Api;
   /** What -H said. */
@@ -18,6 +25,8 @@ export interface Command {
   ordered?: boolean;
   /** Numbers of arguments: least, most. */
   args: [number, number];
+  /** Changes the words behind the command before they are read as flags. */
+  rewrite?(argv: string[]): string[];
   /** Returns the exit status. */
   run(parsed: Parsed, context: Context): Promise<number>;
 }

@@ -1,7 +1,6 @@
 // `completion`: scripts for bash, zsh and fish, made from the tables of commands and flags.
 import { GantryError } from '../errors.ts';
-import type { Command } from './command.ts';
-import { commandNames, loadCommand } from './commands.ts';
+import type { Command, CommandTable } from './command.ts';
 
 interface Entry {
   name: string;
@@ -11,10 +10,10 @@ interface Entry {
   objects: 'containers' | 'images' | '';
 }
 
-async function entries(): Promise<Entry[]> {
+async function entries(table: CommandTable): Promise<Entry[]> {
   return Promise.all(
-    commandNames().map(async (name) => {
-      const { summary, flags, usage } = await loadCommand(name);
+    table.names().map(async (name) => {
+      const { summary, flags, usage } = await table.load(name);
       const objects = /CONTAINER/.test(usage) ? 'containers' : /IMAGE/.test(usage) ? 'images' : '';
       return { name, summary, flags: flags.filter(({ hidden }) => !hidden), objects } as Entry;
     }),
@@ -102,11 +101,11 @@ export const completion: Command = {
   summary: 'Print the completion script for a shell',
   flags: [],
   args: [1, 1],
-  async run({ args }) {
+  async run({ args }, { commands }) {
     const make = shells[args[0]!];
     if (make === undefined)
       throw new GantryError('INVALID_ARGUMENT', `Unknown shell "${args[0]}"`, { hint: 'bash, zsh and fish are known' });
-    process.stdout.write(make(await entries()));
+    process.stdout.write(make(await entries(commands)));
     return 0;
   },
 };

@@ -1,6 +1,5 @@
 // Usage texts in docker's layout.
-import type { Command } from './command.ts';
-import { commandNames, loadCommand } from './commands.ts';
+import type { Command, CommandTable } from './command.ts';
 import type { Flag } from './flags.ts';
 
 function flagLine({ name, short, kind, value }: Flag): string {
@@ -24,10 +23,8 @@ export function commandHelp(name: string, { usage, summary, flags }: Command): s
 }
 
 /** All commands with their summaries. */
-export async function overview(): Promise<string> {
-  const rows = await Promise.all(
-    commandNames().map(async (name) => [name, (await loadCommand(name)).summary] as const),
-  );
+export async function overview(table: CommandTable): Promise<string> {
+  const rows = await Promise.all(table.names().map(async (name) => [name, (await table.load(name)).summary] as const));
   const width = Math.max(...rows.map(([name]) => name.length)) + 3;
   return [
     '',

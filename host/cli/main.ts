@@ -2,7 +2,7 @@
 // argv → command → exit status; the only place with process.exit and with the printing of errors.
 import { GantryError } from '../errors.ts';
 import type { Command, Context } from './command.ts';
-import { findCommand } from './commands.ts';
+import { commandNames, findCommand, loadCommand } from './commands.ts';
 import { countArgs, parseFlags } from './flags.ts';
 
 /** What stands before the command: -H HOST, --help, --version. */
@@ -19,10 +19,13 @@ function splitGlobal(argv: string[]): { host: string | undefined; rest: string[]
   return { host, rest: argv.slice(at) };
 }
 
+const commands = { names: commandNames, load: loadCommand };
+
 function createContext(host: string | undefined, connect: () => Context['api']): Context {
   let api: Context['api'] | undefined;
   return {
     host,
+    commands,
     get api() {
       api ??= connect();
       return api;
@@ -36,7 +39,7 @@ async function main(argv: string[]): Promise<number> {
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
     const { overview, commandHelp } = await import('./help.ts');
     const found = first === 'help' && rest[1] !== undefined ? await findCommand(rest.slice(1)) : undefined;
-    process.stdout.write(found === undefined ? await overview() : commandHelp(found.name, found.command));
+    process.stdout.write(found === undefined ? await overview(commands) : commandHelp(found.name, found.command));
     return 0;
   }
   const found = await findCommand(first === '--version' || first === '-v' ? ['version'] : rest);
@@ -54,7 +57,8 @@ async function main(argv: string[]): Promise<number> {
 
 async function runCommand(name: string, command: Command, argv: string[], context: Context): Promise<number> {
   const title = `gantry ${name}`;
-  const parsed = parseFlags(command.flags, argv, { interspersed: command.ordered !== true, command: title });
+  const words = command.rewrite?.(argv) ?? argv;
+  const parsed = parseFlags(command.flags, words, { interspersed: command.ordered !== true, command: title });
   if (parsed.switch('help')) {
     const { commandHelp } = await import('./help.ts');
     process.stdout.write(commandHelp(name, command));

@@ -64,6 +64,8 @@ export const plan: Command = {
   ],
   ordered: true,
   args: [1, MANY],
+  // The two plans to compare begin with dashes and are no flags of this command.
+  rewrite: (argv) => (argv[0] === '--diff' ? ['--diff', '--', ...argv.slice(1)] : argv),
   async run(parsed, { api }) {
     if (parsed.switch('diff')) {
       if (parsed.args.length !== 2)

@@ -10,6 +10,8 @@ import { readRecord, writeRecord } from './state-store.ts';
 export interface DefaultBridge {
   /** Makes it where it is missing; cheap when it is there. @throws {GantryError} PLAN_FAILED. */
   ensure(): Promise<{ bridge: Bridge; index: number; subnet: Subnet; gateway: string }>;
+  /** What `ensure` would give, without making anything; index 0 where the bridge is not there. */
+  preview(): Promise<{ name: string; index: number; subnet: Subnet; gateway: string }>;
   /** Removes it where no container is left on it. */
   remove(): Promise<void>;
 }
@@ -45,6 +47,11 @@ export function createDefaultBridge(backend: Backend, dataRoot: string): Default
   };
 
   return {
+    async preview() {
+      const index = (await backend.interfaceIndex(name)) ?? 0;
+      const address = readRecord<{ address: string }>(path)?.address ?? chooseAddress();
+      return { name, index, subnet: parseSubnet(address), gateway: address.split('/')[0]! };
+    },
     async ensure() {
       const found = await making?.catch(() => undefined);
       if (found !== undefined && (await backend.interfaceIndex(name)) === found.index) return found;

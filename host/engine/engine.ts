@@ -156,9 +156,9 @@ export async function openEngine({ paths, backend, openImages, removeTree }: Eng
       if (taken !== undefined)
         throw new GantryError(
           'NAME_IN_USE',
-          `Conflict. The container name "/${name}" is already in use by container "${taken.record.id}". You have to remove (or rename) that container to be able to reuse that name.`,
+          `Conflict. The container name "/${name}" is already in use by container "${taken.record.id}"`,
           {
-            hint: `gantry rm ${name}`,
+            hint: `Remove (or rename) that container to be able to reuse that name: gantry rm ${name}`,
           },
         );
       const record = newRecord(newId(), name ?? newName((wanted) => named(wanted) !== undefined), input, config);
@@ -210,7 +210,8 @@ export async function openEngine({ paths, backend, openImages, removeTree }: Eng
         propagation: mount.propagation ?? '',
         copyUp: mount.type === 'volume' && mount.noCopy !== true,
       }));
-      const plan = planRecord(context, record, { facts, network: none, image, find: findRunning });
+      const network = await context.networks.preview(record, findRunning);
+      const plan = planRecord(context, record, { facts, network, image, find: findRunning });
       return { plan, text: explainPlan(plan), digest: planDigest(plan) };
     },
     get idle() {

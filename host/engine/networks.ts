@@ -18,6 +18,8 @@ export interface Attachment {
 export interface Networks {
   /** Allocates what a start needs; `release` undoes it. @throws {GantryError} NETWORK_NOT_FOUND, PORT_IN_USE. */
   attach(record: ContainerRecord, find: (name: string) => { id: string; pid: number }): Promise<Attachment>;
+  /** What `attach` would give, for a plan that is only shown: nothing is allocated, the first address is taken. */
+  preview(record: ContainerRecord, find: (name: string) => { id: string; pid: number }): Promise<PlanNetwork>;
   /** Takes over what a container that is running already has: after a restart of the engine. */
   resume(record: ContainerRecord): Promise<void>;
   release(record: ContainerRecord): Promise<void>;
@@ -79,21 +81,7 @@ export function createNetworks(backend: Backend, dataRoot: string): Networks {
       aliases: [],
     };
     return {
-      network: {
-        mode: 'private',
-        interfaces: [
-          {
-            bridge: found.name,
-            bridgeIndex: index,
-            hostName: `gv${endpoint.endpointId.slice(0, 12)}`,
-            name: 'eth0',
-            mac,
-            addresses: [`${ipv4}/${subnet.prefixLength}`],
-            gateways: [gateway],
-          },
-        ],
-        sysctls: privateSysctls,
-      },
+      network: onBridge(found.name, index, endpoint),
       endpoints: { [BRIDGE]: endpoint },
       ports: ports.map(({ binding }) => binding),
     };
@@ -101,17 +89,20 @@ export function createNetworks(backend: Backend, dataRoot: string): Networks {
 
   return {
     async attach(record, find) {
-      const { networkMode } = record.config.host;
-      const none = { endpoints: {}, ports: [] };
-      if (networkMode === 'host') return { ...none, network: { mode: 'host', interfaces: [], sysctls: {} } };
-      if (networkMode === 'none')
-        return { ...none, network: { mode: 'none', interfaces: [], sysctls: privateSysctls } };
-      const [, other] = /^container:(.+)$/.exec(networkMode) ?? [];
-      if (other !== undefined)
-        return { ...none, network: { mode: 'join', pid: find(other).pid, interfaces: [], sysctls: {} } };
-      if (networkMode === BRIDGE) return attachBridge(record);
-      throw new GantryError('NETWORK_NOT_FOUND', `Network ${networkMode} not found`, {
-        hint: 'bridge, host, none and container:NAME are there',
+      if (record.config.host.networkMode === BRIDGE) return attachBridge(record);
+      return { endpoints: {}, ports: [], network: withoutBridge(record.config, find) };
+    },
+    async preview(record, find) {
+      if (record.config.host.networkMode !== BRIDGE) return withoutBridge(record.config, find);
+      const { name, index, subnet, gateway } = await bridge.preview();
+      const ipv4 = record.config.host.ipv4Address ?? toText(subnet.base + 2);
+      const mac = record.config.host.macAddress ?? macOf(ipv4);
+      return onBridge(name, index, {
+        endpointId: record.id,
+        mac,
+        ipv4,
+        ipv4PrefixLength: subnet.prefixLength,
+        gateway,
       });
     },
     async resume(record) {
@@ -133,6 +124,32 @@ export function createNetworks(backend: Backend, dataRoot: string): Networks {
       if (unused) await bridge.remove();
     },
   };
+}
+
+function withoutBridge(
+  { host: { networkMode } }: ContainerConfig,
+  find: (name: string) => { pid: number },
+): PlanNetwork {
+  if (networkMode === 'host') return { mode: 'host', interfaces: [], sysctls: {} };
+  if (networkMode === 'none') return { mode: 'none', interfaces: [], sysctls: privateSysctls };
+  const [, other] = /^container:(.+)$/.exec(networkMode) ?? [];
+  if (other !== undefined) return { mode: 'join', pid: find(other).pid, interfaces: [], sysctls: {} };
+  throw new GantryError('NETWORK_NOT_FOUND', `Network ${networkMode} not found`, {
+    hint: 'bridge, host, none and container:NAME are there',
+  });
+}
+
+type Link = Pick<Endpoint, 'endpointId' | 'mac' | 'ipv4' | 'ipv4PrefixLength' | 'gateway'>;
+
+function onBridge(
+  bridge: string,
+  bridgeIndex: number,
+  { endpointId, mac, ipv4, ipv4PrefixLength, gateway }: Link,
+): PlanNetwork {
+  const hostName = `gv${endpointId.slice(0, 12)}`;
+  const addresses = [`${ipv4}/${ipv4PrefixLength}`];
+  const link = { bridge, bridgeIndex, hostName, name: 'eth0', mac, addresses, gateways: [gateway] };
+  return { mode: 'private', interfaces: [link], sysctls: privateSysctls };
 }
 
 /** -p as given, and with -P every exposed port that is not. */

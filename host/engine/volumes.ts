@@ -38,7 +38,7 @@ export function openVolumes(directory: string): Volumes {
   const find = (name: string): Volume => {
     const volume = volumes.get(name);
     if (volume === undefined)
-      throw new GantryError('VOLUME_NOT_FOUND', `get ${name}: no such volume`, {
+      throw new GantryError('VOLUME_NOT_FOUND', `Get ${name}: no such volume`, {
         hint: '"gantry volume ls" lists them',
       });
     return volume;
@@ -53,7 +53,7 @@ export function openVolumes(directory: string): Volumes {
       if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(chosen))
         throw new GantryError(
           'INVALID_ARGUMENT',
-          `create ${chosen}: "${chosen}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`,
+          `Create ${chosen}: "${chosen}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`,
           {
             hint: 'To mount a directory of the host, give its absolute path',
           },

@@ -42,6 +42,7 @@ describe.skipIf(reason)('a planned container', () => {
   const socket = join(directory, 'executor.sock');
   let executor: Awaited<ReturnType<typeof startExecutor>>;
   let count = 0;
+  const parent = `gantry-test-${process.pid}`;
 
   beforeAll(async () => {
     for (const name of ['root/bin', 'run', 'empty', 'empty-mask'])
@@ -55,7 +56,7 @@ describe.skipIf(reason)('a planned container', () => {
 
   afterAll(async () => {
     await executor.stop();
-    for (const mount of Object.values(hostFacts('v1', 'x86_64').cgroup.mounts)) rmdirSync(join(mount, 'gantry'));
+    for (const mount of Object.values(hostFacts('v1', 'x86_64').cgroup.mounts)) rmdirSync(join(mount, parent));
     rmSync(directory, { recursive: true, force: true });
   });
 
@@ -69,6 +70,7 @@ describe.skipIf(reason)('a planned container', () => {
     const request = planRequest(facts, (made) => {
       made.id = `test-${process.pid}-${count}`;
       made.container.command = command;
+      made.container.host.cgroupParent = parent;
       made.rootfs = {
         lower: [join(directory, 'root')],
         upper: join(own, 'upper'),
@@ -155,12 +157,12 @@ describe.skipIf(reason)('a planned container', () => {
       made.pooledSlot = slot;
       made.container.host.resources = { pidsLimit: 20 };
     });
-    const outcome = await runPlan(socket, plan, planPool(request.facts, slot, ''));
+    const outcome = await runPlan(socket, plan, planPool(request.facts, slot, parent));
     expect(outcome.failure).toBeUndefined();
     expect(outcome.output).toBe('pooled\n');
     expect(outcome.exitCode).toBe(4);
     expect(outcome.frames).toContain(FRAME_READY);
-    expect(existsSync(`/sys/fs/cgroup/memory/gantry/${slot}`)).toBe(false);
+    expect(existsSync(`/sys/fs/cgroup/memory/${parent}/${slot}`)).toBe(false);
   });
 
   it('fails at its execve where the program does not exist', async () => {
@@ -180,7 +182,7 @@ describe.skipIf(reason)('a planned container', () => {
 
   it('leaves no cgroup and no mount behind', () => {
     for (let i = 1; i <= count; i++)
-      expect(existsSync(`/sys/fs/cgroup/memory/gantry/test-${process.pid}-${i}`)).toBe(false);
+      expect(existsSync(`/sys/fs/cgroup/memory/${parent}/test-${process.pid}-${i}`)).toBe(false);
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(directory);
   });
 });
