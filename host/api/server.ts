@@ -33,6 +33,8 @@ export async function serveApi(engine: Engine, socketPath: string): Promise<ApiS
     ...volumeRoutes(engine),
     ...gantryRoutes(engine),
   ]);
+  /** The server itself forgets those, and would wait for them. */
+  const upgraded = new Set<Duplex>();
   const state = { busy: 0, lastUsed: Date.now() };
 
   const handle = async (call: Call, path: string): Promise<void> => {
@@ -80,6 +82,8 @@ export async function serveApi(engine: Engine, socketPath: string): Promise<ApiS
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0, headersTimeout: 30_000 }, begin);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {});
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
     begin(request, new ServerResponse(request), { socket, head });
   });
   await listen(server, socketPath);
@@ -94,6 +98,7 @@ export async function serveApi(engine: Engine, socketPath: string): Promise<ApiS
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
         rmSync(socketPath, { force: true });
       }),
   };

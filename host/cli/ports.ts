@@ -36,7 +36,8 @@ export function parsePublished(text: string): Published[] {
     throw invalid(text, 'too many colons; put an IPv6 address in brackets');
   if (hostIp !== '' && !/^\d+\.\d+\.\d+\.\d+$|:/.test(hostIp)) throw invalid(text, `invalid IP address: ${hostIp}`);
   const [from, to] = range(container, text);
-  const hosts = host === '' ? undefined : range(host, text);
+  // Docker takes 0, too, for "choose one".
+  const hosts = host === '' || host === '0' ? undefined : range(host, text);
   const count = to - from + 1;
   if (hosts !== undefined && hosts[1] - hosts[0] + 1 !== count && count !== 1)
     throw invalid(text, 'the ranges have different lengths');

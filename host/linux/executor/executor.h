@@ -49,6 +49,7 @@ struct channels {
 struct shared {
     uint32_t launch;
     uint32_t length;
+    uint32_t supervise;
     uint64_t registers[ABI_REGISTERS];
     uint8_t program[ABI_PROGRAM_MAX];
 };

@@ -142,6 +142,7 @@ int64_t op_launch(struct runner *runner, uint32_t index) {
             return -ECHILD;
         struct shared *shared = runner->shared;
         shared->launch = index;
+        shared->supervise = runner->supervise;
         memcpy(shared->registers, runner->registers, sizeof shared->registers);
         if (write(runner->channels.wake[1], "", 1) != 1)
             return -errno;
@@ -171,10 +172,20 @@ int64_t op_park(struct runner *runner) {
     if (program_load(&runner->program, shared->program, shared->length, &bad_op))
         return -EINVAL;
     memcpy(runner->registers, shared->registers, sizeof shared->registers);
+    runner->supervise = shared->supervise;
     int error = run_range(runner, index + 1, index + 1 + (uint32_t)runner->program.ops[index].operand[0]);
     if (error)
         send_report(runner, REPORT_FAILED, runner->failed_op, error, -1);
     _exit(error ? 1 : 0);
+}
+
+// What is ignored stays ignored over execve(2): the container shall not inherit what S and the executor ignore.
+static void default_signals(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 int64_t op_clone(struct runner *runner, uint32_t index) {
@@ -190,6 +201,7 @@ int64_t op_clone(struct runner *runner, uint32_t index) {
         return pid;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    default_signals();
     int error = run_range(runner, index + 1, index + 1 + (uint32_t)op->operand[0]);
     send_report(runner, REPORT_FAILED, runner->failed_op, error, -1);
     _exit(127);

@@ -33,19 +33,23 @@ static void warn(struct runner *warned, uint32_t op, int error) {
     tell_all(ABI_FRAME_WARN, warning, sizeof warning);
 }
 
-// All that is still to be sent, for at most two seconds; then S ends.
+// All that is still to be sent, as long as somebody takes something within 30 seconds; then S ends.
 static void leave(void) __attribute__((noreturn));
 static void leave(void) {
-    for (int tries = 0; tries < 200; tries++) {
-        bool waiting = false;
+    size_t before = 0;
+    for (int tries = 0; tries < 3000; tries++) {
+        size_t waiting = 0;
         for (int i = 0; i < CONNECTIONS; i++) {
             if (connections[i].fd < 0 || connections[i].gone)
                 continue;
             flush(&connections[i]);
-            waiting |= connections[i].out.length > 0 && !connections[i].gone;
+            waiting += connections[i].gone ? 0 : connections[i].out.length;
         }
         if (!waiting)
             break;
+        if (waiting != before)
+            tries = 0;
+        before = waiting;
         poll(NULL, 0, 10);
     }
     if (runner.control_path)
