@@ -1,6 +1,6 @@
 // Builds everything that the clone runs: ABI header, core.wasm, the executor with this machine's cc, and the bundled host.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -41,3 +41,7 @@ await build({
   },
 });
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
+// So that npx finds the command in the clone itself.
+mkdirSync(join(root, 'node_modules/.bin'), { recursive: true });
+rmSync(join(root, 'node_modules/.bin/gantry'), { force: true });
+symlinkSync('../../dist/cli/main.js', join(root, 'node_modules/.bin/gantry'));

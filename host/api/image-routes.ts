@@ -9,51 +9,54 @@ import { type Call, jsonLines, type Route, flag, sendJson } from './http.ts';
 export function imageRoutes(engine: Engine): Route[] {
   const { images, events } = engine;
 
-  const pull = async (call: Call): Promise<void> => {
+  /** Lines of progress; a failure behind the first line is a line, too. */
+  const withProgress = async (call: Call, work: (line: (value: object) => void) => Promise<void>): Promise<void> => {
+    const output = jsonLines(call);
+    try {
+      await work((value) => output.line(value));
+    } catch (error) {
+      if (!output.begun) throw error;
+      const { message } = error as Error;
+      const known = error instanceof GantryError ? { code: error.code, hint: error.hint } : {};
+      output.line({ errorDetail: { message }, error: message, ...known });
+    }
+    output.end();
+  };
+
+  const pull = (call: Call): Promise<void> => {
     const from = call.query.get('fromImage');
     if (!from)
       throw new GantryError('UNSUPPORTED', 'Cannot import an image from a file: not supported', {
         hint: 'gantry load takes archives',
       });
     const tag = call.query.get('tag') ?? '';
-    const name =
-      tag === '' || /[@]|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
-    const output = jsonLines(call);
-    try {
-      const auth = credentials(call.request.headers['x-registry-auth']);
-      const wanted = call.query.get('platform');
+    const name = tag === '' || /@|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
+    const auth = credentials(call.request.headers['x-registry-auth']);
+    const wanted = call.query.get('platform');
+    return withProgress(call, async (line) => {
       const { image, digest, upToDate } = await images.pull(name, {
         ...(wanted ? { platform: platformOf(wanted) } : {}),
         ...(auth ? { credentials: auth } : {}),
-        progress: (line) => output.line(progressJson(line)),
+        progress: (step) => line(progressJson(step)),
       });
-      output.line({ status: `Digest: ${digest}` });
-      output.line({
-        status: `Status: ${upToDate ? 'Image is up to date for' : 'Downloaded newer image for'} ${image.tags[0] ?? name}`,
-      });
+      line({ status: `Digest: ${digest}` });
+      const status = upToDate ? 'Image is up to date for' : 'Downloaded newer image for';
+      line({ status: `Status: ${status} ${image.tags[0] ?? name}` });
       events.emit('image', 'pull', name, { name });
-      output.end();
-    } catch (error) {
-      if (!output.begun) throw error;
-      const { message } = error as Error;
-      const known = error instanceof GantryError ? { code: error.code, hint: error.hint } : {};
-      output.line({ errorDetail: { message }, error: message, ...known });
-      output.end();
-    }
+    });
   };
 
-  const load = async (call: Call): Promise<void> => {
-    const output = jsonLines(call);
-    const loaded = await images.load(call.request, (line) => {
-      if (!flag(call, 'quiet')) output.line(progressJson(line));
+  const load = (call: Call): Promise<void> =>
+    withProgress(call, async (line) => {
+      const loaded = await images.load(call.request, (step) => {
+        if (!flag(call, 'quiet')) line(progressJson(step));
+      });
+      for (const image of loaded) {
+        const name = image.tags[0];
+        line({ stream: name === undefined ? `Loaded image ID: ${image.id}\n` : `Loaded image: ${name}\n` });
+        events.emit('image', 'load', image.id, { name: name ?? image.id });
+      }
     });
-    for (const image of loaded) {
-      const name = image.tags[0];
-      output.line({ stream: name === undefined ? `Loaded image ID: ${image.id}\n` : `Loaded image: ${name}\n` });
-      events.emit('image', 'load', image.id, { name: name ?? image.id });
-    }
-    output.end();
-  };
 
   const save = async (call: Call, names: string[]): Promise<void> => {
     const archive = await images.save(names);

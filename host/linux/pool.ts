@@ -43,6 +43,7 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
       const listener = {
         frame({ type }: { type: number }) {
           if (type === FRAME_READY) {
+            connection!.unref();
             ready.set(slot, connection!);
             resolve();
           } else if (type === FRAME_FAILED) reject(new Error('slot failed'));
@@ -55,7 +56,6 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
       let connection: Connection | undefined;
       executor.connect(listener).then((made) => {
         connection = made;
-        made.unref();
         made.send(frames.prepare(program, teardown));
       }, reject);
     });
