@@ -5,7 +5,7 @@ import { GantryError } from '../errors.ts';
 import { type Container, runningProcess } from './container.ts';
 import type { Context } from './context.ts';
 import { newId } from './names.ts';
-import { resolveUser } from './user.ts';
+import { readAccounts, resolveUser } from './user.ts';
 
 export interface ExecInput {
   args: string[];
@@ -83,7 +83,7 @@ export function createExecs({ backend, events, images, files }: Context): Execs 
       try {
         const image = await images.find(record.config.imageId);
         const layers = [files.of(record.id).upper, ...images.layerPaths(image)];
-        const user = resolveUser(input.user || record.config.user, record.config.groupAdd ?? [], layers);
+        const user = resolveUser(input.user || record.config.user, record.config.groupAdd ?? [], readAccounts(layers));
         const { args, env, workingDir, tty, privileged, attachStdin } = input;
         const program = planExec({
           facts: await backend.facts(),

@@ -1,5 +1,5 @@
 // Names of every file and directory below the engine's roots.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EnginePaths } from '../paths.ts';
 
@@ -61,8 +61,8 @@ export function makeDirectories(files: EngineFiles, { runRoot }: EnginePaths): v
     mkdirSync(path, { recursive: true, mode: 0o555 });
 }
 
+/** The files in it are written when they are needed: each costs its part of a millisecond on a disk. */
 export function makeContainerDirectory(files: ContainerFiles): void {
   mkdirSync(files.directory, { mode: 0o700 });
   for (const path of [files.upper, files.work]) mkdirSync(path, { mode: 0o755 });
-  for (const path of [files.hosts, files.hostname, files.resolvConf]) writeFileSync(path, '', { mode: 0o644 });
 }

@@ -39,6 +39,9 @@ export function createLifecycle(
   const { backend, events, images, networks, volumes } = context;
   const restarts = new Map<Container, { timer?: NodeJS.Timeout; delayMs: number }>();
 
+  /** Containers that are stopped only to be started again: --rm waits. */
+  const keeping = new Set<Container>();
+
   const emit = (container: Container, action: string, more: Record<string, string> = {}): void => {
     const { id, name, config } = container.record;
     events.emit('container', action, id, { ...config.labels, image: config.image, name, ...more });
@@ -65,7 +68,7 @@ export function createLifecycle(
       const hostname = record.config.hostname || record.id.slice(0, 12);
       writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
       if (record.config.host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
-      rmSync(files.exitRecord, { force: true });
+      if (record.state.startedAt !== '') rmSync(files.exitRecord, { force: true });
       const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot });
       const running = await backend.start(plan, {
         attachOutput: attached.output,
@@ -118,13 +121,10 @@ export function createLifecycle(
     const { state } = container.record;
     const again = shouldRestart(container, exitCode);
     container.running = undefined;
-    container.change({
-      status: again ? 'restarting' : 'exited',
-      pid: 0,
-      exitCode,
-      oomKilled,
-      finishedAt: iso(finishedAt),
-    });
+    const status = again ? 'restarting' : 'exited';
+    Object.assign(state, { status, pid: 0, exitCode, oomKilled, finishedAt: iso(finishedAt) });
+    // The record of a container that goes at once need not say so: after a crash its exit record does.
+    if (again || !container.record.config.host.autoRemove || keeping.has(container)) container.save();
     if (oomKilled) emit(container, 'oom');
     emit(container, 'die', { exitCode: String(state.exitCode) });
     container.tellExit(exitCode);
@@ -153,9 +153,6 @@ export function createLifecycle(
       return exitCode !== 0 && (maximumRetryCount === 0 || state.restartCount < maximumRetryCount);
     return name === 'always' || name === 'unless-stopped';
   };
-
-  /** Containers that are stopped only to be started again: --rm waits. */
-  const keeping = new Set<Container>();
 
   const end = async (
     container: Container,

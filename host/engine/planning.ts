@@ -6,7 +6,7 @@ import type { ContainerConfig, Image } from '../types.ts';
 import type { Context } from './context.ts';
 import { planMounts } from './mounts.ts';
 import type { ContainerRecord } from './record.ts';
-import { resolveUser } from './user.ts';
+import { imageAccounts, readAccounts, resolveUser } from './user.ts';
 
 /** Host device nodes that the configuration names: their numbers are facts that planning needs. */
 export function namedDevices({ host: { devices, resources } }: ContainerConfig): string[] {
@@ -55,7 +55,8 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
   const { config } = record;
   const files = context.files.of(record.id);
   const lower = context.images.layerPaths(planning.image);
-  const layers = [files.upper, ...lower];
+  const fresh = record.state.startedAt === '';
+  const accounts = fresh ? imageAccounts(config.imageId, lower) : readAccounts([files.upper, ...lower]);
   const { type, config: logOptions } = config.host.logConfig;
   return {
     id: record.id,
@@ -80,7 +81,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       init: context.backend.initProgram,
       emptyDirectory: context.files.emptyDirectory,
     },
-    user: resolveUser(config.user, config.groupAdd ?? [], layers),
+    user: resolveUser(config.user, config.groupAdd ?? [], accounts),
     joinPids: joinPids(config, planning.find),
     ...(planning.slot === undefined ? {} : { pooledSlot: planning.slot }),
   };

@@ -22,17 +22,36 @@ interface GroupEntry {
   members: string[];
 }
 
+export interface Accounts {
+  passwd: PasswdEntry[];
+  groups: GroupEntry[];
+}
+
+/** What /etc/passwd and /etc/group of a root say. @param layers its directories, uppermost first. */
+export function readAccounts(layers: string[]): Accounts {
+  return {
+    passwd: parsePasswd(readLayeredFile(layers, '/etc/passwd')),
+    groups: parseGroup(readLayeredFile(layers, '/etc/group')),
+  };
+}
+
+const ofImages = new Map<string, Accounts>();
+
+/** The same for an image: its layers never change, so they are read once. */
+export function imageAccounts(imageId: string, layers: string[]): Accounts {
+  const known = ofImages.get(imageId) ?? readAccounts(layers);
+  ofImages.set(imageId, known);
+  return known;
+}
+
 const ID_MAX = 2 ** 32 - 2;
 
 /**
  * @param user "", "name", "uid", "name:group", "uid:gid".
  * @param groupAdd names or numbers of further groups.
- * @param layers directories of the root, uppermost first.
  * @throws {GantryError} INVALID_ARGUMENT where a name is not in the image.
  */
-export function resolveUser(user: string, groupAdd: string[], layers: string[]): ResolvedUser {
-  const passwd = parsePasswd(readLayeredFile(layers, '/etc/passwd'));
-  const groups = parseGroup(readLayeredFile(layers, '/etc/group'));
+export function resolveUser(user: string, groupAdd: string[], { passwd, groups }: Accounts): ResolvedUser {
   const colon = user.indexOf(':');
   const name = colon < 0 ? user : user.slice(0, colon);
   const group = colon < 0 ? '' : user.slice(colon + 1);

@@ -36,7 +36,7 @@ export function createUnpacker(binary: string): Unpacker {
       try {
         for await (const chunk of tar) {
           if (child.stdin.destroyed) break;
-          if (!child.stdin.write(chunk)) await Promise.race([once(child.stdin, 'drain'), exit]);
+          if (!child.stdin.write(chunk)) await Promise.race([once(child.stdin, 'drain').catch(() => {}), exit]);
         }
       } catch (error) {
         child.kill('SIGKILL');
