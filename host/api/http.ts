@@ -61,7 +61,9 @@ export function sendNothing({ response }: Call, status = 204): void {
 }
 
 /** The answer to a failure: docker's {"message"}, and what gantry knows more. */
-export function sendError(call: Pick<Call, 'response' | 'upgraded'>, error: unknown): void {
+export function sendError(call: Pick<Call, 'request' | 'response' | 'upgraded'>, error: unknown): void {
+  // The rest of a body is read and dropped: a client that still sends would not read the answer.
+  if (!call.upgraded) call.request.resume();
   const known = error instanceof GantryError ? error : undefined;
   const status = known?.httpStatus ?? 500;
   const message = error instanceof Error ? error.message : String(error);

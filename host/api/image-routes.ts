@@ -16,6 +16,7 @@ export function imageRoutes(engine: Engine): Route[] {
       await work((value) => output.line(value));
     } catch (error) {
       if (!output.begun) throw error;
+      call.request.resume();
       const { message } = error as Error;
       const known = error instanceof GantryError ? { code: error.code, hint: error.hint } : {};
       output.line({ errorDetail: { message }, error: message, ...known });
@@ -48,7 +49,7 @@ export function imageRoutes(engine: Engine): Route[] {
 
   const load = (call: Call): Promise<void> =>
     withProgress(call, async (line) => {
-      const loaded = await images.load(call.request, (step) => {
+      const loaded = await images.load(call.request.iterator({ destroyOnReturn: false }), (step) => {
         if (!flag(call, 'quiet')) line(progressJson(step));
       });
       for (const image of loaded) {

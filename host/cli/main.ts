@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
 // argv → command → exit status; the only place with process.exit and with the printing of errors.
 import { GantryError } from '../errors.ts';
 import type { Command, Context } from './command.ts';

@@ -36,6 +36,7 @@ function parseActions(tokens: string[], position: { at: number }, source: string
       position.at++;
       continue;
     }
+    if (!token.endsWith('}}')) throw malformed(source, 'unclosed action');
     const text = token.replace(/^\{\{-?\s*|\s*-?\}\}$/g, '');
     if (text === 'end' || text.startsWith('else')) return actions;
     position.at++;

@@ -28,7 +28,7 @@ export async function startEngine(program: string): Promise<void> {
       },
     );
   }
-  const child = spawn(process.execPath, [program, 'serve', '--idle-exit'], {
+  const child = spawn(process.execPath, ['--', program, 'serve', '--idle-exit'], {
     stdio: ['ignore', file, file],
     detached: true,
     cwd: '/',

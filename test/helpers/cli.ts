@@ -32,7 +32,7 @@ export function createInstallation(): Installation {
   const env = { ...inherited, GANTRY_DATA_ROOT: dataRoot, NO_COLOR: '1' };
 
   const start = (...args: string[]): ChildProcess =>
-    spawn(process.execPath, [program, ...args], { env, stdio: 'pipe' });
+    spawn(process.execPath, ['--', program, ...args], { env, stdio: 'pipe' });
 
   const pipe = (input: string, ...args: string[]): Promise<Result> =>
     new Promise((resolve, reject) => {
