@@ -3,7 +3,7 @@ import { PLAN_VERSION } from './abi';
 import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
-import { planControl as planControlOf } from './plan/control';
+import { planControl as planControlOf, planRemoval as planRemovalOf } from './plan/control';
 import { planBridge, planBridgeRemoval, planBridgeUp } from './plan/network';
 import { allWrites, planSetup, planSlot as planSlotOf, planTeardown as planTeardownOf } from './plan/plan';
 import { ProgramWriter } from './plan/program';
@@ -154,6 +154,16 @@ export function planControl(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
   planControlOf(program, request);
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** {facts, paths} → program that removes those trees. */
+export function planRemoval(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planRemovalOf(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
   return finish(out);

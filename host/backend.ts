@@ -174,6 +174,8 @@ export interface Backend {
   exec(controlSocket: string, program: Uint8Array, options: StartOptions): Promise<RunningProcess>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
+  /** Removes trees with all that is in them; one that cannot be removed does not keep the others. */
+  removeTrees(paths: string[]): Promise<void>;
   /** Index of a network interface of the machine that runs the containers; undefined where there is none. */
   interfaceIndex(name: string): Promise<number | undefined>;
   /** Counters of a running container, whose first process is `pid` on this host. */

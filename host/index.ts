@@ -31,7 +31,6 @@ export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
     paths,
     backend,
     openImages: () => createImageStore(paths.dataRoot, unpacker),
-    removeTree: (path) => unpacker.remove(path),
   });
   void backend.prepare();
   return engine;

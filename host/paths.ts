@@ -12,7 +12,7 @@ export interface EnginePaths {
   socket: string;
 }
 
-/** Leaves room for "/c/", 24 digits and "/control.sock" in the 107 bytes of a unix socket's path. */
+/** Leaves room for "/c/", 24 digits and "/control" in the 107 bytes of a unix socket's path. */
 const RUN_ROOT_MAX = 64;
 
 /**
@@ -22,7 +22,7 @@ const RUN_ROOT_MAX = 64;
 export function enginePaths(given?: string, env: NodeJS.ProcessEnv = process.env): EnginePaths {
   const chosen = given || env.GANTRY_DATA_ROOT;
   const dataRoot = chosen ? resolve(chosen) : defaultDataRoot(env);
-  const wanted = chosen ? join(dataRoot, 'run') : defaultRunRoot(env);
+  const wanted = chosen ? chosenRunRoot(dataRoot, env) : defaultRunRoot(env);
   const runRoot = Buffer.byteLength(wanted) <= RUN_ROOT_MAX ? wanted : shortRunRoot(dataRoot);
   const socket =
     process.platform === 'win32' ? `\\\\.\\pipe\\gantry-${digest(dataRoot)}` : join(runRoot, 'gantry.sock');
@@ -43,6 +43,12 @@ function defaultDataRoot(env: NodeJS.ProcessEnv): string {
 function defaultRunRoot(env: NodeJS.ProcessEnv): string {
   if (isRoot()) return '/run/gantry';
   return env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'gantry') : shortRunRoot(defaultDataRoot(env));
+}
+
+/** Beside the default one, in memory where the system has such a place: a start writes several small files there. */
+function chosenRunRoot(dataRoot: string, env: NodeJS.ProcessEnv): string {
+  const parent = isRoot() ? '/run' : env.XDG_RUNTIME_DIR;
+  return process.platform === 'linux' && parent ? join(parent, `gantry-${digest(dataRoot)}`) : join(dataRoot, 'run');
 }
 
 function shortRunRoot(dataRoot: string): string {

@@ -1,6 +1,7 @@
-// What is done to all processes of a container at once: freeze, thaw, kill.
-import { OP_FREEZE, OP_KILL_CGROUP } from '../abi';
+// What is done to all processes of a container at once: freeze, thaw, kill. And the removal of trees.
+import { OP_FREEZE, OP_KILL_CGROUP, OP_REMOVE_TREE, POLICY_WARN } from '../abi';
 import { Json } from '../json';
+import { AT_FDCWD } from '../kernel';
 import { refuse } from '../status';
 import { placesOf } from './plan';
 import { ProgramWriter } from './program';
@@ -30,4 +31,10 @@ export function planControl(program: ProgramWriter, request: Json): void {
     .because('every process of the container');
   // A frozen process dies only once it runs again.
   if (signal == SIGKILL && freezer != '' && !places.unified) program.op(OP_FREEZE).str(freezer).imm(0).imm(version);
+}
+
+/** Removes every tree of `paths`; one that cannot be removed does not keep the others. */
+export function planRemoval(program: ProgramWriter, request: Json): void {
+  const paths = request.strings('paths');
+  for (let i = 0; i < paths.length; i++) program.op(OP_REMOVE_TREE).imm(AT_FDCWD).str(paths[i]).policy(POLICY_WARN);
 }

@@ -62,8 +62,6 @@ export function sendNothing({ response }: Call, status = 204): void {
 
 /** The answer to a failure: docker's {"message"}, and what gantry knows more. */
 export function sendError(call: Pick<Call, 'request' | 'response' | 'upgraded'>, error: unknown): void {
-  // The rest of a body is read and dropped: a client that still sends would not read the answer.
-  if (!call.upgraded) call.request.resume();
   const known = error instanceof GantryError ? error : undefined;
   const status = known?.httpStatus ?? 500;
   const message = error instanceof Error ? error.message : String(error);
@@ -75,8 +73,27 @@ export function sendError(call: Pick<Call, 'request' | 'response' | 'upgraded'>,
   } else if (call.response.headersSent) call.response.end();
   else {
     call.response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
-    call.response.end(body);
+    call.response.write(body);
+    endAfterRequest(call);
   }
+}
+
+/** A client that is still sending must be let: a connection that closes under it takes the answer with it. */
+const SENDING_MS = 5000;
+
+function endAfterRequest({ request, response }: Pick<Call, 'request' | 'response'>): void {
+  if (request.complete) {
+    response.end();
+    return;
+  }
+  const timer = setTimeout(end, SENDING_MS);
+  function end(): void {
+    clearTimeout(timer);
+    response.end();
+  }
+  request.once('end', end).once('close', end);
+  request.on('data', () => {});
+  request.resume();
 }
 
 /** "1", "true", "True" are true; "", "0", "false" and absence are false. */

@@ -83,3 +83,8 @@ export function planControl({ facts, id, cgroupParent, action, signal }: Control
   const container = { host: { cgroupParent } };
   return callCore('planControl', encode({ facts, id, container, action, signal }));
 }
+
+/** Plans the removal of whole trees, none of which is a mount point. */
+export function planRemoval(facts: HostFacts, paths: string[]): Uint8Array {
+  return callCore('planRemoval', encode({ facts: { architecture: facts.architecture }, paths }));
+}

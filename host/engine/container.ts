@@ -80,7 +80,8 @@ export function createContainer(context: Context, record: ContainerRecord): Cont
       container.save();
     },
     save() {
-      if (!container.removed) writeRecord(files.record, record);
+      if (container.removed) return;
+      writeRecord(record.config.host.autoRemove ? files.volatileRecord : files.record, record);
     },
     attach(sink, stdin) {
       const entry: Waiting = { sink, stdin: stdin && record.config.openStdin, early: [], closed: false };

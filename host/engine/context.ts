@@ -5,6 +5,7 @@ import type { EnginePaths } from '../paths.ts';
 import type { Events } from './events.ts';
 import type { EngineFiles } from './layout.ts';
 import type { Networks } from './networks.ts';
+import type { Trash } from './trash.ts';
 import type { Volumes } from './volumes.ts';
 
 export interface Context {
@@ -15,6 +16,5 @@ export interface Context {
   events: Events;
   networks: Networks;
   volumes: Volumes;
-  /** Removes a tree in the background. */
-  discard: (path: string) => void;
+  trash: Trash;
 }

@@ -1,6 +1,5 @@
 // The engine: assembles its parts, creates and finds containers, takes up what an earlier engine left. Read this file first.
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from '../backend.ts';
 import { explainPlan, planDigest } from '../core/plan-text.ts';
@@ -22,15 +21,14 @@ import { createNetworks, privateSysctls } from './networks.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { readRecords } from './state-store.ts';
-import { moveToTrash, openVolumes, type Volumes } from './volumes.ts';
+import { createTrash } from './trash.ts';
+import { openVolumes, type Volumes } from './volumes.ts';
 
 export interface EngineOptions {
   paths: EnginePaths;
   backend: Backend;
   /** Called once the data root is locked. */
   openImages: () => ImageStore;
-  /** Removes a tree that Node cannot (names too deep, for instance). */
-  removeTree: (path: string) => Promise<void>;
 }
 
 export interface PlanAnswer {
@@ -68,21 +66,14 @@ export interface Engine extends Lifecycle {
 const none: PlanNetwork = { mode: 'none', interfaces: [], sysctls: privateSysctls };
 
 /** @throws {GantryError} IN_USE where another engine has the data root; STATE_DAMAGED. */
-export async function openEngine({ paths, backend, openImages, removeTree }: EngineOptions): Promise<Engine> {
+export async function openEngine({ paths, backend, openImages }: EngineOptions): Promise<Engine> {
   const unlock = lockDataRoot(paths.dataRoot);
+  process.umask(0o022); // A stricter one of the user's would show in every container's root directory.
   mkdirSync(paths.runRoot, { recursive: true, mode: 0o700 });
   const files = engineFiles(paths);
-  makeDirectories(files, paths);
+  makeDirectories(files);
   const images = openImages();
-  const discarding = new Set<Promise<void>>();
-  const discard = (path: string): void => {
-    const done = rm(path, { recursive: true, force: true })
-      .catch(() => removeTree(path))
-      .catch(() => {})
-      .finally(() => discarding.delete(done));
-    discarding.add(done);
-  };
-  for (const name of readdirSync(files.trash)) discard(join(files.trash, name));
+  const trash = createTrash(files.trash, (paths) => backend.removeTrees(paths));
   const volumes = openVolumes(files.volumes);
   const context: Context = {
     paths,
@@ -90,7 +81,7 @@ export async function openEngine({ paths, backend, openImages, removeTree }: Eng
     backend,
     images,
     volumes,
-    discard,
+    trash,
     events: createEvents(),
     networks: createNetworks(backend, paths.dataRoot),
   };
@@ -193,7 +184,7 @@ export async function openEngine({ paths, backend, openImages, removeTree }: Eng
       container.save();
     },
     removeVolume(name) {
-      volumes.remove(name, (path) => discard(moveToTrash(path, files.trash)));
+      volumes.remove(name, trash.take);
       context.events.emit('volume', 'destroy', name, { driver: 'local' });
     },
     async plan(input) {
@@ -222,24 +213,34 @@ export async function openEngine({ paths, backend, openImages, removeTree }: Eng
     async close() {
       for (const { running } of containers.values()) running?.detach();
       await context.networks.close(engine.idle);
-      await Promise.all(discarding);
+      await trash.empty();
       await backend.close();
+      for (const path of [files.running, paths.runRoot]) removeEmpty(path);
       unlock();
     },
   };
 
-  const found = readRecords<ContainerRecord>(files.containers, 'container.json');
-  Object.assign(engine, { damaged: found.damaged });
-  for (const record of found.records) containers.set(record.id, createContainer(context, record));
-  // Made, but not recorded, when an engine died: nobody has seen them.
+  const found = [files.containers, files.running].map((path) => readRecords<ContainerRecord>(path, 'container.json'));
+  Object.assign(engine, { damaged: found.flatMap(({ damaged }) => damaged) });
+  for (const record of found.flatMap(({ records }) => records))
+    containers.set(record.id, createContainer(context, record));
+  // Made, but not recorded, when an engine died: nobody has seen them. And those of --rm that a reboot has ended.
   for (const id of readdirSync(files.containers))
-    if (!containers.has(id) && !existsSync(files.of(id).record)) discard(files.of(id).directory);
+    if (![files.of(id).record, files.of(id).volatileRecord].some(existsSync)) trash.take(files.of(id).directory);
   const live = [...containers.values()].filter(({ record }) => ['running', 'paused'].includes(record.state.status));
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
   for (const container of containers.values())
     if (container.record.state.status === 'restarting' || (container.running === undefined && startsAlone(container)))
       lifecycle.start(container).catch(() => {});
   return engine;
+}
+
+function removeEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // Something is in it: containers run on.
+  }
 }
 
 /** ID in plans that are only shown: the same for the same flags. */

@@ -1,19 +1,24 @@
 // Names of every file and directory below the engine's roots.
-import { mkdirSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EnginePaths } from '../paths.ts';
 
 export interface ContainerFiles {
   directory: string;
+  /** container.json: what must survive a reboot. */
   record: string;
+  /** The same for a container of --rm, which a reboot ends for good. */
+  volatileRecord: string;
   upper: string;
   work: string;
   log: string;
+  /** Below the run root, as the rest: what the next start makes anew, and what no reboot needs to survive. */
+  runDirectory: string;
   exitRecord: string;
   hosts: string;
   hostname: string;
   resolvConf: string;
-  /** Unix socket of its supervisor, below the run root. */
+  /** Unix socket of its supervisor. */
   controlSocket: string;
 }
 
@@ -21,7 +26,11 @@ export interface EngineFiles {
   containers: string;
   volumes: string;
   trash: string;
+  /** Holds the containers' run directories, named by the first digits of their IDs. */
+  running: string;
   emptyDirectory: string;
+  /** Lowest layer of every root: the directories and files that others are mounted on. */
+  scaffold: string;
   of(id: string): ContainerFiles;
 }
 
@@ -30,39 +39,57 @@ const SOCKET_ID = 24;
 
 export function engineFiles({ dataRoot, runRoot }: EnginePaths): EngineFiles {
   const containers = join(dataRoot, 'containers');
+  const running = join(runRoot, 'c');
   return {
     containers,
     volumes: join(dataRoot, 'volumes'),
     trash: join(dataRoot, 'trash'),
+    running,
     emptyDirectory: join(dataRoot, 'empty'),
+    scaffold: join(dataRoot, 'scaffold'),
     of(id) {
       const directory = join(containers, id);
+      const runDirectory = join(running, id.slice(0, SOCKET_ID));
       return {
         directory,
         record: join(directory, 'container.json'),
         upper: join(directory, 'upper'),
         work: join(directory, 'work'),
         log: join(directory, 'output.log'),
-        exitRecord: join(directory, 'exit.json'),
-        hosts: join(directory, 'hosts'),
-        hostname: join(directory, 'hostname'),
-        resolvConf: join(directory, 'resolv.conf'),
-        controlSocket: join(runRoot, 'c', `${id.slice(0, SOCKET_ID)}.sock`),
+        runDirectory,
+        volatileRecord: join(runDirectory, 'container.json'),
+        exitRecord: join(runDirectory, 'exit.json'),
+        hosts: join(runDirectory, 'hosts'),
+        hostname: join(runDirectory, 'hostname'),
+        resolvConf: join(runDirectory, 'resolv.conf'),
+        controlSocket: join(runDirectory, 'control'),
       };
     },
   };
 }
 
 /** Makes the fixed directories. The two empty ones are what masks and pivots use; nothing is ever put into them. */
-export function makeDirectories(files: EngineFiles, { runRoot }: EnginePaths): void {
-  for (const path of [files.containers, files.volumes, files.trash, join(runRoot, 'c')])
+export function makeDirectories(files: EngineFiles): void {
+  for (const path of [files.containers, files.volumes, files.trash, files.running])
     mkdirSync(path, { recursive: true, mode: 0o700 });
   for (const path of [files.emptyDirectory, `${files.emptyDirectory}-mask`])
     mkdirSync(path, { recursive: true, mode: 0o555 });
+  makeScaffold(files.scaffold);
+}
+
+/**
+ * What every start mounts something on. Without it each container would make these in its own writable layer, where an
+ * image lacks them: a copy-up each. An image's own entries of the same names are above and win.
+ */
+function makeScaffold(path: string): void {
+  for (const name of ['dev', 'etc', 'proc', 'sys']) mkdirSync(join(path, name), { recursive: true, mode: 0o755 });
+  for (const name of ['hostname', 'hosts', 'resolv.conf'])
+    closeSync(openSync(join(path, 'etc', name), constants.O_CREAT | constants.O_RDONLY, 0o644));
 }
 
 /** The files in it are written when they are needed: each costs its part of a millisecond on a disk. */
 export function makeContainerDirectory(files: ContainerFiles): void {
   mkdirSync(files.directory, { mode: 0o700 });
   for (const path of [files.upper, files.work]) mkdirSync(path, { mode: 0o755 });
+  mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 });
 }

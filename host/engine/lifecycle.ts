@@ -1,5 +1,5 @@
 // Start, exit, restart, stop, kill, pause, remove: every change of a container's state. Read this file first.
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import type { Exit, RunningProcess } from '../backend.ts';
 import { planTeardown } from '../core/plans.ts';
@@ -9,7 +9,6 @@ import type { Context } from './context.ts';
 import { writeNetworkFiles } from './network-files.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import { SIGKILL, signalNumber } from './signals.ts';
-import { moveToTrash } from './volumes.ts';
 
 export interface Lifecycle {
   /** False where it runs already. Resolves when its program has been executed. */
@@ -36,7 +35,7 @@ export function createLifecycle(
   find: FindRunning,
   forget: (container: Container) => void,
 ): Lifecycle {
-  const { backend, events, images, networks, volumes } = context;
+  const { backend, events, images, networks, trash, volumes } = context;
   const restarts = new Map<Container, { timer?: NodeJS.Timeout; delayMs: number }>();
 
   /** Containers that are stopped only to be started again: --rm waits. */
@@ -69,6 +68,7 @@ export function createLifecycle(
       writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
       if (record.config.host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') rmSync(files.exitRecord, { force: true });
+      mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
       const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot });
       const running = await backend.start(plan, {
         attachOutput: attached.output,
@@ -184,11 +184,13 @@ export function createLifecycle(
     clearTimeout(restarts.get(container)?.timer);
     restarts.delete(container);
     forget(container);
-    context.discard(moveToTrash(files.directory, context.files.trash));
+    rmSync(files.volatileRecord, { force: true });
+    trash.take(files.directory);
+    trash.remove(files.runDirectory);
     if (withVolumes)
       for (const { name } of record.mounts) {
         const volume = name === '' ? undefined : volumes.list().find((found) => found.name === name);
-        if (volume?.anonymous) volumes.remove(name, (path) => context.discard(moveToTrash(path, context.files.trash)));
+        if (volume?.anonymous) volumes.remove(name, trash.take);
       }
     emit(container, 'destroy');
     container.tellRemoved();

@@ -63,7 +63,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
     facts: planning.facts,
     container: shareableIpc(config),
     rootfs: {
-      lower: lower.length > 0 ? lower : [context.files.emptyDirectory],
+      lower: [...lower, context.files.scaffold],
       upper: files.upper,
       work: files.work,
       volatile: config.host.autoRemove,

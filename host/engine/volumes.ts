@@ -1,5 +1,5 @@
 // Named directories that outlive containers.
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 import { newId } from './names.ts';
@@ -83,11 +83,4 @@ export function openVolumes(directory: string): Volumes {
       discard(path);
     },
   };
-}
-
-/** Moves a tree out of the way at once; what is in the trash is removed later. */
-export function moveToTrash(path: string, trash: string): string {
-  const target = join(trash, newId());
-  renameSync(path, target);
-  return target;
 }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
-import { planControl } from '../core/plans.ts';
+import { planControl, planRemoval } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { cgroupDirectories } from './cgroup-layout.ts';
 import { type Connection, openConnection } from './connection.ts';
@@ -106,6 +106,9 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       return started;
     },
     run,
+    async removeTrees(paths) {
+      await run(planRemoval(await facts(), paths));
+    },
     async interfaceIndex(name) {
       const text = await readFile(`/sys/class/net/${name}/ifindex`, 'utf8').catch(() => undefined);
       return text === undefined ? undefined : Number(text);

@@ -28,11 +28,14 @@ const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 /** Beside the bundle (dist/, dist/cli/, dist/chunks/) or, from source, in dist/ of the repository. */
 const places = ['executor', '../executor', '../dist/executor', '../../dist/executor'];
 
+let found: string | undefined;
+
 /** Path of this machine's executor. @throws {GantryError} BACKEND_UNAVAILABLE where it was not built. */
 export function findExecutor(): string {
   const name = `gantry-executor-${architecture}`;
+  if (found !== undefined) return found;
   const here = dirname(fileURLToPath(import.meta.url));
-  const found = places.map((place) => join(here, place, name)).find(existsSync);
+  found = places.map((place) => join(here, place, name)).find(existsSync);
   if (found !== undefined) return found;
   throw new GantryError(
     'BACKEND_UNAVAILABLE',

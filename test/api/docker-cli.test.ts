@@ -13,7 +13,7 @@ if (client === undefined) console.log('The docker client is not tested: it is no
 describe.skipIf(whyNoContainers() || client === undefined)("docker's client", () => {
   const here = createInstallation();
   const docker = (args: string[], input = ''): { status: number | null; stdout: string; stderr: string } => {
-    const env = { ...here.env, DOCKER_HOST: `unix://${join(here.dataRoot, 'run/gantry.sock')}` };
+    const env = { ...here.env, DOCKER_HOST: `unix://${here.socket}` };
     return spawnSync(client!, args, { encoding: 'utf8', input, env, timeout: 60_000 });
   };
   const ok = (...args: string[]): string => {
@@ -27,7 +27,7 @@ describe.skipIf(whyNoContainers() || client === undefined)("docker's client", ()
     const tree = busyboxTree();
     const archive = makeArchive(tree, 'box:latest');
     execFileSync(client!, ['load', '-i', archive], {
-      env: { ...here.env, DOCKER_HOST: `unix://${join(here.dataRoot, 'run/gantry.sock')}` },
+      env: { ...here.env, DOCKER_HOST: `unix://${here.socket}` },
     });
     for (const path of [tree, archive]) rmSync(path, { recursive: true });
   });
@@ -105,7 +105,7 @@ describe.skipIf(whyNoContainers() || client === undefined)("docker's client", ()
     ]);
     expect(
       spawnSync(client!, ['save', 'crate:v2'], {
-        env: { ...here.env, DOCKER_HOST: `unix://${join(here.dataRoot, 'run/gantry.sock')}` },
+        env: { ...here.env, DOCKER_HOST: `unix://${here.socket}` },
       }).stdout.length,
     ).toBeGreaterThan(500_000);
     expect(ok('rmi', 'crate:v2')).toBe('Untagged: crate:v2');

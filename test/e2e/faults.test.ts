@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bridgeName } from '../../host/engine/bridge.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
@@ -112,6 +112,12 @@ describe.skipIf(whyNoContainers())('faults', () => {
     for (const path of [big, large, small]) rmSync(path, { recursive: true, force: true });
   });
 
+  it('a tree that is deeper than the removal has fds goes too', async () => {
+    const script = 'i=0; while [ $i -lt 300 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done; touch end';
+    await ok('run', '--rm', '--network', 'none', 'box', 'sh', '-c', `mkdir /deep && cd /deep && ${script}`);
+    await until(() => readdirSync(join(here.dataRoot, 'trash')).length === 0, 'the trash to be emptied');
+  });
+
   it('nothing is left behind: no process, mount, cgroup, bridge or rule', async () => {
     await ok('run', '--rm', '-p', '0:80', '-m', '64m', 'box', 'true');
     await ok('run', '-d', '--name', 'last', 'box', 'sleep', '60');
@@ -124,10 +130,10 @@ describe.skipIf(whyNoContainers())('faults', () => {
     await until(() => here.enginePid() === undefined);
     await until(() => processesOf(here.dataRoot).length === 0, 'every process to end');
     expect(existsSync(`/sys/class/net/${bridge}`)).toBe(false);
+    expect(existsSync(dirname(here.socket))).toBe(false);
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(here.dataRoot);
     if (existsSync('/usr/sbin/nft'))
       expect(execFileSync('/usr/sbin/nft', ['list', 'tables'], { encoding: 'utf8' })).not.toContain(bridge);
     expect(readdirSync(join(here.dataRoot, 'trash'))).toEqual([]);
-    mkdirSync(join(here.dataRoot, 'run'), { recursive: true });
   });
 });

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { enginePaths } from '../../host/paths.ts';
 
 const program = join(import.meta.dirname, '../../dist/cli/main.js');
 
@@ -14,6 +15,8 @@ export interface Result {
 
 export interface Installation {
   dataRoot: string;
+  /** Of the engine's API. */
+  socket: string;
   env: NodeJS.ProcessEnv;
   gantry(...args: string[]): Promise<Result>;
   /** The same, with something on stdin. */
@@ -52,6 +55,7 @@ export function createInstallation(): Installation {
 
   const installation: Installation = {
     dataRoot,
+    socket: enginePaths(dataRoot).socket,
     env,
     gantry: (...args) => pipe('', ...args),
     pipe,

@@ -85,7 +85,7 @@ void close_channels(struct runner *runner);
 int64_t op_launch(struct runner *runner, uint32_t index);
 int64_t op_clone(struct runner *runner, uint32_t index);
 int64_t op_park(struct runner *runner);
-int read_report(struct runner *runner, struct report *report, int *fd);
+int read_report(struct runner *runner, struct report *report, int *fd, int flags);
 void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd);
 int64_t op_wait(struct runner *runner);
 int64_t op_release(struct runner *runner);

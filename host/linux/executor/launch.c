@@ -76,14 +76,14 @@ void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t valu
         ;
 }
 
-// In S: the next report; 0 at the end of all writers, -errno on failure.
-int read_report(struct runner *runner, struct report *report, int *fd) {
+// In S: the next report; 0 at the end of all writers, -errno on failure. Flags of recvmsg(2): MSG_DONTWAIT, or 0.
+int read_report(struct runner *runner, struct report *report, int *fd, int flags) {
     char control[CMSG_SPACE(sizeof(int))];
     struct iovec part = {report, sizeof *report};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     ssize_t got;
     do
-        got = recvmsg(runner->channels.status[0], &message, MSG_CMSG_CLOEXEC);
+        got = recvmsg(runner->channels.status[0], &message, MSG_CMSG_CLOEXEC | flags);
     while (got < 0 && errno == EINTR);
     if (got <= 0)
         return got < 0 ? -errno : 0;
@@ -113,7 +113,7 @@ static void be_launcher(struct runner *runner, uint32_t from, uint32_t to) {
 static int64_t await_clone(struct runner *runner) {
     struct report report;
     for (;;) {
-        int fd = -1, got = read_report(runner, &report, &fd);
+        int fd = -1, got = read_report(runner, &report, &fd, 0);
         if (got <= 0)
             return got < 0 ? got : -ECHILD;
         if (report.kind == REPORT_CLONED) {

@@ -84,11 +84,21 @@ static void fail(uint32_t op, int error, uint32_t phase) {
     leave();
 }
 
+// An op of S's own failed: where C failed before it, that is the reason (a broken barrier, a namespace that is gone).
+static void fail_in_setup(uint32_t op, int error, uint32_t phase) {
+    struct report report;
+    int fd = -1;
+    while (runner.channels.open && read_report(&runner, &report, &fd, MSG_DONTWAIT) > 0)
+        if (report.kind == REPORT_FAILED)
+            fail(report.op, report.value, phase);
+    fail(op, error, phase);
+}
+
 // After the ops: C has executed its program when the last writer of the status socket is gone.
 static void await_exec(void) {
     struct report report;
     for (;;) {
-        int fd = -1, got = read_report(&runner, &report, &fd);
+        int fd = -1, got = read_report(&runner, &report, &fd, 0);
         if (got < 0)
             fail(runner.failed_op, -got, ABI_PHASE_SETUP);
         if (got == 0)
@@ -132,7 +142,7 @@ static void run_program(uint8_t *payload, size_t length, bool prepare) {
     runner.phase = (int)phase;
     int error = run_range(&runner, 0, runner.program.count);
     if (error)
-        fail(runner.failed_op, error, phase);
+        fail_in_setup(runner.failed_op, error, phase);
     if (prepare) {
         prepared = true;
         tell_all(ABI_FRAME_READY, "", 0);

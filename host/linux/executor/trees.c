@@ -4,15 +4,39 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
-#define MAX_DEPTH 256
+#define REMOVE_DEPTH 64 // Fds that a removal holds.
+#define COPY_DEPTH 256
 
-static int64_t remove_below(int directory, dev_t device, int depth) {
-    DIR *stream = depth > MAX_DEPTH ? NULL : fdopendir(directory);
+// Where a removal is: what lies deeper than the fds reach is moved up below `top`, whose turn comes again.
+struct removal {
+    int top;
+    dev_t device;
+    uint32_t hoisted;
+};
+
+static int64_t remove_below(struct removal *removal, int directory, int depth);
+
+static int64_t remove_directory(struct removal *removal, int parent, const char *name, int depth) {
+    if (depth >= REMOVE_DEPTH) {
+        char hoisted[32];
+        do
+            snprintf(hoisted, sizeof hoisted, ".gantry-deep-%u", removal->hoisted++);
+        while (syscall(__NR_renameat2, parent, name, removal->top, hoisted, RENAME_NOREPLACE) && errno == EEXIST);
+        return 0; // A rename that failed shows as a directory that is not empty.
+    }
+    int child = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int64_t result = child < 0 ? -errno : remove_below(removal, child, depth + 1);
+    return result < 0 ? result : result_of(unlinkat(parent, name, AT_REMOVEDIR));
+}
+
+static int64_t remove_below(struct removal *removal, int directory, int depth) {
+    DIR *stream = fdopendir(directory);
     if (!stream) {
         close(directory);
-        return depth > MAX_DEPTH ? -ELOOP : -errno;
+        return -errno;
     }
     int64_t result = 0;
     for (struct dirent *entry; result == 0 && (entry = readdir(stream));) {
@@ -21,16 +45,9 @@ static int64_t remove_below(int directory, dev_t device, int depth) {
             continue;
         if (fstatat(directory, entry->d_name, &info, AT_SYMLINK_NOFOLLOW))
             continue;
-        if (S_ISDIR(info.st_mode)) {
-            if (info.st_dev != device) {
-                result = -EXDEV;
-                break;
-            }
-            int child = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            result = child < 0 ? -errno : remove_below(child, device, depth + 1);
-            if (result == 0 && unlinkat(directory, entry->d_name, AT_REMOVEDIR))
-                result = -errno;
-        } else if (unlinkat(directory, entry->d_name, 0))
+        if (S_ISDIR(info.st_mode))
+            result = info.st_dev == removal->device ? remove_directory(removal, directory, entry->d_name, depth) : -EXDEV;
+        else if (unlinkat(directory, entry->d_name, 0))
             result = -errno;
     }
     closedir(stream);
@@ -46,7 +63,15 @@ int64_t op_remove_tree(int directory, const char *path) {
         close(fd);
         return -errno;
     }
-    int64_t result = remove_below(fd, info.st_dev, 0);
+    struct removal removal = {.top = fd, .device = info.st_dev};
+    int64_t result;
+    uint32_t before;
+    do {
+        before = removal.hoisted;
+        int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        result = own < 0 ? -errno : remove_below(&removal, own, 0);
+    } while (result == 0 && removal.hoisted != before);
+    close(fd);
     return result < 0 ? result : result_of(unlinkat(directory, path, AT_REMOVEDIR));
 }
 
@@ -109,10 +134,10 @@ static int64_t copy_entry(int source, int target, const char *name, int depth) {
 }
 
 static int64_t copy_directory(int source, int target, int depth) {
-    int own = depth > MAX_DEPTH ? -1 : openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int own = depth > COPY_DEPTH ? -1 : openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = own < 0 ? NULL : fdopendir(own);
     if (!stream)
-        return depth > MAX_DEPTH ? -ELOOP : -errno;
+        return depth > COPY_DEPTH ? -ELOOP : -errno;
     int64_t result = 0;
     for (struct dirent *entry; result == 0 && (entry = readdir(stream));)
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
