@@ -1,13 +1,16 @@
 // Where an engine keeps its state, and where its socket is; the one place that knows the platform's customs.
 import { createHash } from 'node:crypto';
+import { statfsSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 export interface EnginePaths {
   /** Images, containers, volumes: what must survive a reboot. */
   dataRoot: string;
-  /** Sockets and what dies with the machine. Short, because unix sockets lie in it. */
+  /** Sockets that others look for. Short, because unix sockets lie in it. */
   runRoot: string;
+  /** What dies with the machine and is written at every start: in memory where the system has such a place. Short, too. */
+  memoryRoot: string;
   /** Where the engine serves the API. */
   socket: string;
 }
@@ -22,11 +25,11 @@ const RUN_ROOT_MAX = 64;
 export function enginePaths(given?: string, env: NodeJS.ProcessEnv = process.env): EnginePaths {
   const chosen = given || env.GANTRY_DATA_ROOT;
   const dataRoot = chosen ? resolve(chosen) : defaultDataRoot(env);
-  const wanted = chosen ? chosenRunRoot(dataRoot, env) : defaultRunRoot(env);
+  const wanted = chosen ? join(dataRoot, 'run') : defaultRunRoot(env);
   const runRoot = Buffer.byteLength(wanted) <= RUN_ROOT_MAX ? wanted : shortRunRoot(dataRoot);
   const socket =
     process.platform === 'win32' ? `\\\\.\\pipe\\gantry-${digest(dataRoot)}` : join(runRoot, 'gantry.sock');
-  return { dataRoot, runRoot, socket };
+  return { dataRoot, runRoot, memoryRoot: memoryRoot(env, dataRoot) ?? runRoot, socket };
 }
 
 function isRoot(): boolean {
@@ -45,10 +48,23 @@ function defaultRunRoot(env: NodeJS.ProcessEnv): string {
   return env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'gantry') : shortRunRoot(defaultDataRoot(env));
 }
 
-/** Beside the default one, in memory where the system has such a place: a start writes several small files there. */
-function chosenRunRoot(dataRoot: string, env: NodeJS.ProcessEnv): string {
-  const parent = isRoot() ? '/run' : env.XDG_RUNTIME_DIR;
-  return process.platform === 'linux' && parent ? join(parent, `gantry-${digest(dataRoot)}`) : join(dataRoot, 'run');
+/** TMPFS_MAGIC of statfs(2). */
+const TMPFS_MAGIC = 0x01021994;
+
+/** The first of the system's places for it that is a tmpfs; a machine without systemd may keep /run on its disk. */
+function memoryRoot(env: NodeJS.ProcessEnv, dataRoot: string): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const parents = isRoot() ? ['/run', '/dev/shm'] : [env.XDG_RUNTIME_DIR];
+  const parent = parents.find((path) => path !== undefined && isMemory(path));
+  return parent === undefined ? undefined : join(parent, `gantry-${digest(dataRoot)}`);
+}
+
+function isMemory(path: string): boolean {
+  try {
+    return statfsSync(path).type === TMPFS_MAGIC;
+  } catch {
+    return false;
+  }
 }
 
 function shortRunRoot(dataRoot: string): string {

@@ -11,7 +11,7 @@ import { type Container, createContainer } from './container.ts';
 import type { Context } from './context.ts';
 import { createEvents, type Events } from './events.ts';
 import { createExecs, type Execs } from './exec.ts';
-import { engineFiles, makeContainerDirectory, makeDirectories } from './layout.ts';
+import { engineFiles, makeContainerDirectory, makeDirectories, makePrivate } from './layout.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
 import { lockDataRoot } from './lock.ts';
 import { type ContainerInput, mergeConfig } from './merge.ts';
@@ -70,6 +70,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   const unlock = lockDataRoot(paths.dataRoot);
   process.umask(0o022); // A stricter one of the user's would show in every container's root directory.
   mkdirSync(paths.runRoot, { recursive: true, mode: 0o700 });
+  makePrivate(paths.memoryRoot);
   const files = engineFiles(paths);
   makeDirectories(files);
   const images = openImages();
@@ -215,7 +216,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       await context.networks.close(engine.idle);
       await trash.empty();
       await backend.close();
-      for (const path of [files.running, paths.runRoot]) removeEmpty(path);
+      for (const path of [files.running, paths.memoryRoot, paths.runRoot]) removeEmpty(path);
       unlock();
     },
   };

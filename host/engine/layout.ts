@@ -1,6 +1,7 @@
 // Names of every file and directory below the engine's roots.
-import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, lstatSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { GantryError } from '../errors.ts';
 import type { EnginePaths } from '../paths.ts';
 
 export interface ContainerFiles {
@@ -12,7 +13,7 @@ export interface ContainerFiles {
   upper: string;
   work: string;
   log: string;
-  /** Below the run root, as the rest: what the next start makes anew, and what no reboot needs to survive. */
+  /** Below the memory root, as the rest: what the next start makes anew, and what no reboot needs to survive. */
   runDirectory: string;
   exitRecord: string;
   hosts: string;
@@ -37,9 +38,9 @@ export interface EngineFiles {
 /** Digits of an ID in the path of its socket; the whole would be too long. */
 const SOCKET_ID = 24;
 
-export function engineFiles({ dataRoot, runRoot }: EnginePaths): EngineFiles {
+export function engineFiles({ dataRoot, memoryRoot }: EnginePaths): EngineFiles {
   const containers = join(dataRoot, 'containers');
-  const running = join(runRoot, 'c');
+  const running = join(memoryRoot, 'c');
   return {
     containers,
     volumes: join(dataRoot, 'volumes'),
@@ -92,4 +93,17 @@ export function makeContainerDirectory(files: ContainerFiles): void {
   mkdirSync(files.directory, { mode: 0o700 });
   for (const path of [files.upper, files.work]) mkdirSync(path, { mode: 0o755 });
   mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Makes a directory that only this user may enter; its parent may be open to all (/dev/shm).
+ * @throws {GantryError} STATE_DAMAGED where somebody else made it first.
+ */
+export function makePrivate(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const { uid, mode } = lstatSync(path);
+  if (uid === (process.getuid?.() ?? uid) && (mode & 0o170077) === 0o040000) return;
+  throw new GantryError('STATE_DAMAGED', `Cannot use "${path}": it is not a directory that only this user may enter`, {
+    hint: 'Remove it; an engine makes it anew',
+  });
 }

@@ -2,8 +2,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { enginePaths } from '../../host/paths.ts';
 import { bridgeName } from '../../host/engine/bridge.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation, processesOf, until } from '../helpers/cli.ts';
@@ -130,7 +131,7 @@ describe.skipIf(whyNoContainers())('faults', () => {
     await until(() => here.enginePid() === undefined);
     await until(() => processesOf(here.dataRoot).length === 0, 'every process to end');
     expect(existsSync(`/sys/class/net/${bridge}`)).toBe(false);
-    expect(existsSync(dirname(here.socket))).toBe(false);
+    expect(existsSync(enginePaths(here.dataRoot).memoryRoot)).toBe(false);
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(here.dataRoot);
     if (existsSync('/usr/sbin/nft'))
       expect(execFileSync('/usr/sbin/nft', ['list', 'tables'], { encoding: 'utf8' })).not.toContain(bridge);
