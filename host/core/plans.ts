@@ -31,14 +31,33 @@ function parts(bytes: Uint8Array): Uint8Array[] {
 export function planContainer(request: PlanRequest): Plan {
   const seccomp = seccompFilter(request.container, request.facts);
   const [json, setup, teardown] = parts(callCore('planContainer', encode(request), seccomp.filter));
-  const { spec, cgroupWrites } = JSON.parse(decoder.decode(json)) as {
-    spec: Record<string, unknown>;
-    cgroupWrites: CgroupWrite[];
+  lintPlan(setup!);
+  let parsed: Described | undefined;
+  const described = (): Described => {
+    parsed ??= describe(json!, seccomp.profile);
+    return parsed;
   };
-  if (seccomp.profile !== undefined) Object.assign(spec.linux as object, { seccomp: seccomp.profile });
-  const plan = { id: request.id, spec, setup: setup!, teardown: teardown!, cgroupWrites, warnings: seccomp.warnings };
-  lintPlan(plan.setup);
-  return plan;
+  return {
+    id: request.id,
+    // Parsed when somebody asks: a start does not.
+    get spec() {
+      return described().spec;
+    },
+    get cgroupWrites() {
+      return described().cgroupWrites;
+    },
+    setup: setup!,
+    teardown: teardown!,
+    warnings: seccomp.warnings,
+  };
+}
+
+type Described = Pick<Plan, 'spec' | 'cgroupWrites'>;
+
+function describe(json: Uint8Array, profile: unknown): Described {
+  const described = JSON.parse(decoder.decode(json)) as { spec: Record<string, unknown>; cgroupWrites: CgroupWrite[] };
+  if (profile !== undefined) Object.assign(described.spec.linux as object, { seccomp: profile });
+  return described;
 }
 
 /** Plans a process in a running container. */

@@ -22,15 +22,15 @@ export type Operand =
   | { kind: 'list'; items: string[]; letter: string };
 
 export interface Op {
-  index: number;
-  code: number;
-  name: string;
-  operands: Operand[];
+  readonly index: number;
+  readonly code: number;
+  readonly name: string;
+  readonly operands: Operand[];
   /** Register that takes the result; undefined: none. */
-  destination: number | undefined;
-  policy: number;
-  skip: number;
-  note: string;
+  readonly destination: number | undefined;
+  readonly policy: number;
+  readonly skip: number;
+  readonly note: string;
 }
 
 export interface Program {
@@ -48,35 +48,59 @@ export function readProgram(bytes: Uint8Array): Program {
   const count = view.getUint32(8, true);
   const data = bytes.subarray(HEADER_SIZE + count * OP_SIZE);
   const ops: Op[] = [];
-  for (let index = 0; index < count; index++) ops.push(readOp(view, data, index));
+  for (let index = 0; index < count; index++) ops.push(new StoredOp(view, data, index));
   return { architecture: view.getUint16(6, true), ops };
 }
 
-function readOp(view: DataView, data: Uint8Array, index: number): Op {
-  const base = HEADER_SIZE + index * OP_SIZE;
-  const code = view.getUint16(base, true);
+/** An op as it stands in the bytes; operands and note are decoded when somebody looks: the lint looks at few. */
+class StoredOp implements Op {
+  readonly code: number;
+  readonly name: string;
+  readonly destination: number | undefined;
+  private readonly base: number;
+  private decoded: Operand[] | undefined;
+
+  constructor(
+    private readonly view: DataView,
+    private readonly data: Uint8Array,
+    readonly index: number,
+  ) {
+    this.base = HEADER_SIZE + index * OP_SIZE;
+    this.code = view.getUint16(this.base, true);
+    this.name = opShape(this.code)?.name ?? `op ${this.code}`;
+    const destination = view.getUint8(this.base + 2);
+    this.destination = destination === REGISTER_NONE ? undefined : destination;
+  }
+
+  get policy(): number {
+    return this.view.getUint8(this.base + 3);
+  }
+
+  get skip(): number {
+    return this.view.getUint32(this.base + 60, true);
+  }
+
+  get note(): string {
+    const note = this.view.getUint32(this.base + 56, true);
+    return note === 0 ? '' : cstring(this.data, note);
+  }
+
+  get operands(): Operand[] {
+    this.decoded ??= readOperands(this.view, this.data, this.base, opShape(this.code)?.operands ?? '');
+    return this.decoded;
+  }
+}
+
+function readOperands(view: DataView, data: Uint8Array, base: number, letters: string): Operand[] {
   const kinds = view.getUint32(base + 4, true);
-  const shape = opShape(code);
-  const values: bigint[] = [];
-  for (let i = 0; i < OP_ARGS; i++) values.push(view.getBigInt64(base + 8 + i * 8, true));
+  const value = (i: number): bigint => (i < OP_ARGS ? view.getBigInt64(base + 8 + i * 8, true) : 0n);
   const operands: Operand[] = [];
   for (let i = 0; i < OP_ARGS; i++) {
     const kind = (kinds >>> (i * 4)) & 15;
     if (kind === KIND_NONE) break;
-    operands.push(readOperand(kind, shape?.operands[i] ?? 'i', values[i] ?? 0n, values[i + 1] ?? 0n, data));
+    operands.push(readOperand(kind, letters[i] ?? 'i', value(i), value(i + 1), data));
   }
-  const destination = view.getUint8(base + 2);
-  const note = view.getUint32(base + 56, true);
-  return {
-    index,
-    code,
-    name: shape?.name ?? `op ${code}`,
-    operands,
-    destination: destination === REGISTER_NONE ? undefined : destination,
-    policy: view.getUint8(base + 3),
-    skip: view.getUint32(base + 60, true),
-    note: note === 0 ? '' : cstring(data, note),
-  };
+  return operands;
 }
 
 const structSizes: Record<string, number> = { d: 32 };
