@@ -1,6 +1,6 @@
 // Builds everything that the clone runs: ABI header, core.wasm, the executor with this machine's cc, and the bundled host.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -18,7 +18,7 @@ if (process.platform === 'linux') {
 
 await build({
   absWorkingDir: root,
-  entryPoints: { 'cli/main': 'host/cli/main.ts', index: 'host/index.ts' },
+  entryPoints: { index: 'host/index.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -40,6 +40,30 @@ await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
 });
+// The command line is one CommonJS file: Node starts it 25 ms sooner than the same code in modules. What a command does not
+// need is not evaluated; the engine is loaded from beside it.
+await build({
+  absWorkingDir: root,
+  entryPoints: { main: 'host/cli/main.ts' },
+  outdir: 'dist/cli',
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20',
+  packages: 'external',
+  minifyWhitespace: true,
+  define: { 'import.meta.url': '__file' },
+  banner: { js: "const __file = require('node:url').pathToFileURL(__filename).href;" },
+  plugins: [
+    {
+      name: 'engine-beside',
+      setup(context) {
+        context.onResolve({ filter: /^\.\.\/index\.ts$/ }, () => ({ path: '../index.js', external: true }));
+      },
+    },
+  ],
+});
+writeFileSync(join(root, 'dist/cli/package.json'), '{"type":"commonjs"}\n');
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 // So that npx finds the command in the clone itself.
 mkdirSync(join(root, 'node_modules/.bin'), { recursive: true });
