@@ -1,6 +1,6 @@
 #!/usr/bin/env -S node --
 // argv → command → exit status; the only place with process.exit and with the printing of errors.
-import { GantryError } from '../errors.ts';
+import type { GantryError } from '../errors.ts';
 import type { Command, Context } from './command.ts';
 import { commandNames, findCommand, loadCommand } from './commands.ts';
 import { countArgs, parseFlags } from './flags.ts';
@@ -82,7 +82,8 @@ main(process.argv.slice(2)).then(
     if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit(status);
   },
   (error: unknown) => {
-    const failure = error instanceof GantryError ? error : undefined;
+    // By its name: the engine, which `serve` loads, has the class in a bundle of its own.
+    const failure = error instanceof Error && error.name === 'GantryError' ? (error as GantryError) : undefined;
     const text = error instanceof Error ? error.message : String(error);
     process.stderr.write(`gantry: ${text}\n${failure?.hint ? `Hint: ${failure.hint}\n` : ''}`);
     if (failure === undefined && process.env.GANTRY_DEBUG) console.error(error);

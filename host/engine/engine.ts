@@ -213,6 +213,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     },
     async close() {
       for (const { running } of containers.values()) running?.detach();
+      await lifecycle.settle();
       await context.networks.close(engine.idle);
       await trash.empty();
       await backend.close();

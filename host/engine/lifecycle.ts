@@ -1,5 +1,5 @@
 // Start, exit, restart, stop, kill, pause, remove: every change of a container's state. Read this file first.
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import type { Exit, RunningProcess } from '../backend.ts';
 import { planTeardown } from '../core/plans.ts';
@@ -8,6 +8,7 @@ import { type Container, runningProcess } from './container.ts';
 import type { Context } from './context.ts';
 import { writeNetworkFiles } from './network-files.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
+import { removeRecord } from './state-store.ts';
 import { SIGKILL, signalNumber } from './signals.ts';
 
 export interface Lifecycle {
@@ -20,6 +21,8 @@ export interface Lifecycle {
   pause(container: Container): Promise<void>;
   unpause(container: Container): Promise<void>;
   remove(container: Container, options: { force: boolean; volumes: boolean }): Promise<void>;
+  /** Resolves when what has ended so far is torn down. */
+  settle(): Promise<void>;
   /** Takes up a container that an earlier engine started. */
   adopt(container: Container): Promise<void>;
 }
@@ -40,6 +43,9 @@ export function createLifecycle(
 
   /** Containers that are stopped only to be started again: --rm waits. */
   const keeping = new Set<Container>();
+
+  /** Ended, but not torn down yet. */
+  const ending = new Set<Container>();
 
   const emit = (container: Container, action: string, more: Record<string, string> = {}): void => {
     const { id, name, config } = container.record;
@@ -67,7 +73,7 @@ export function createLifecycle(
       const hostname = record.config.hostname || record.id.slice(0, 12);
       writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
       if (record.config.host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
-      if (record.state.startedAt !== '') rmSync(files.exitRecord, { force: true });
+      if (record.state.startedAt !== '') removeRecord(files.exitRecord);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
       const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot });
       const running = await backend.start(plan, {
@@ -104,17 +110,22 @@ export function createLifecycle(
     await networks.release(container.record);
     container.change({ status: 'created', error: (error as Error).message, exitCode, pid: 0 });
     container.tellExit(exitCode);
-    if (container.record.config.host.autoRemove) await discardContainer(container, true);
+    if (container.record.config.host.autoRemove) discardContainer(container, true);
   };
 
   const watch = (container: Container, running: RunningProcess): void => {
     container.settled = running.exited.then(async (exit) => {
       exited(container, exit);
+      // Who waits for a container of --rm to be gone does not wait for its cgroups to be.
+      const leaving = goesOnExit(container);
+      if (leaving) dismiss(container);
+      ending.add(container);
       await running.tornDown;
       await networks.release(container.record);
-      await afterExit(container, exit);
+      if (leaving) discardFiles(container, true);
+      else await afterExit(container, exit);
     });
-    container.settled.catch(() => {});
+    container.settled.catch(() => {}).finally(() => ending.delete(container));
   };
 
   const exited = (container: Container, { exitCode, oomKilled, finishedAt }: Exit): void => {
@@ -130,6 +141,12 @@ export function createLifecycle(
     container.tellExit(exitCode);
   };
 
+  const goesOnExit = (container: Container): boolean =>
+    container.record.config.host.autoRemove &&
+    container.record.state.status === 'exited' &&
+    !keeping.has(container) &&
+    !container.removed;
+
   const afterExit = async (container: Container, { finishedAt }: Exit): Promise<void> => {
     const { record } = container;
     if (container.removed) return;
@@ -143,7 +160,7 @@ export function createLifecycle(
         container.exclusively(() => begin(container)).catch(() => {});
       }, delayMs);
       restarts.set(container, { timer, delayMs });
-    } else if (record.config.host.autoRemove && !keeping.has(container)) await discardContainer(container, true);
+    } else if (goesOnExit(container)) discardContainer(container, true);
   };
 
   const shouldRestart = ({ record: { config, state } }: Container, exitCode: number): boolean => {
@@ -177,14 +194,24 @@ export function createLifecycle(
     return true;
   };
 
-  const discardContainer = async (container: Container, withVolumes: boolean): Promise<void> => {
+  const discardContainer = (container: Container, withVolumes: boolean): void => {
     if (container.removed) return;
-    const { record, files } = container;
+    dismiss(container);
+    discardFiles(container, withVolumes);
+  };
+
+  /** From here on nobody finds it, and its name is free. */
+  const dismiss = (container: Container): void => {
     container.removed = true;
     clearTimeout(restarts.get(container)?.timer);
     restarts.delete(container);
     forget(container);
-    rmSync(files.volatileRecord, { force: true });
+    if (container.record.config.host.autoRemove) removeRecord(container.files.volatileRecord);
+    emit(container, 'destroy');
+    container.tellRemoved();
+  };
+
+  const discardFiles = ({ record, files }: Container, withVolumes: boolean): void => {
     trash.take(files.directory);
     trash.remove(files.runDirectory);
     if (withVolumes)
@@ -192,8 +219,6 @@ export function createLifecycle(
         const volume = name === '' ? undefined : volumes.list().find((found) => found.name === name);
         if (volume?.anonymous) volumes.remove(name, trash.take);
       }
-    emit(container, 'destroy');
-    container.tellRemoved();
   };
 
   return {
@@ -253,8 +278,11 @@ export function createLifecycle(
           await end(container, 0, 'SIGKILL');
         }
         await container.settled;
-        await discardContainer(container, withVolumes || record.config.host.autoRemove);
+        discardContainer(container, withVolumes || record.config.host.autoRemove);
       }),
+    async settle() {
+      await Promise.allSettled([...ending].map(({ settled }) => settled));
+    },
     async adopt(container) {
       const { record, files } = container;
       const facts = await backend.facts();

@@ -1,5 +1,5 @@
 // Records in files that are replaced whole: after a kill at any moment a file holds the old or the new, never half.
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 
@@ -16,6 +16,15 @@ export function writeRecord(path: string, record: unknown): void {
         cause,
       });
     throw new GantryError('STATE_DAMAGED', `Cannot write "${path}": ${message}`, { cause });
+  }
+}
+
+/** Removes a record that may be there. */
+export function removeRecord(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
   }
 }
 
