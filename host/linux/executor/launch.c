@@ -179,15 +179,6 @@ int64_t op_park(struct runner *runner) {
     _exit(error ? 1 : 0);
 }
 
-// What is ignored stays ignored over execve(2): the container shall not inherit what S and the executor ignore.
-static void default_signals(void) {
-    sigset_t none;
-    sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 int64_t op_clone(struct runner *runner, uint32_t index) {
     const struct op *op = &runner->program.ops[index];
     int cgroup = (int)value_of(runner, op, 2);
@@ -201,7 +192,7 @@ int64_t op_clone(struct runner *runner, uint32_t index) {
         return pid;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    default_signals();
+    signal(SIGPIPE, SIG_DFL); // Ignored by S; what is ignored stays so over execve(2).
     int error = run_range(runner, index + 1, index + 1 + (uint32_t)op->operand[0]);
     send_report(runner, REPORT_FAILED, runner->failed_op, error, -1);
     _exit(127);

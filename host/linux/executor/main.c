@@ -28,6 +28,15 @@ static void leave_file(char **argv) {
     _exit(1);
 }
 
+// Whatever the engine's own parent ignores or blocks: no container shall inherit it.
+static void default_signals(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static int serve(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
@@ -79,10 +88,12 @@ int main(int argc, char **argv) {
         return init_main(argv + 2);
     if (argc == 3 && !strcmp(argv[1], "serve")) {
         leave_file(argv);
+        default_signals();
         return serve(argv[2]);
     }
     if (argc == 2 && !strcmp(argv[1], "once")) {
         leave_file(argv);
+        default_signals();
         supervise(3, -1);
     }
     if (argc == 3 && !strcmp(argv[1], "unpack"))
