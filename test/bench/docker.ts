@@ -1,0 +1,65 @@
+// dockerd as a peer: started by hand in a network namespace of its own, with its own directories, ended by its pid.
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface Docker {
+  /** For DOCKER_HOST. */
+  host: string;
+  close(): Promise<void>;
+}
+
+const READY_MS = 30_000;
+const CGROUPS = '/sys/fs/cgroup';
+const CGROUP = 'gantry-bench-docker';
+
+function removeCgroup(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // This hierarchy has none.
+  }
+}
+
+/** @returns undefined where it is not installed or does not start; why is said. */
+export async function startDocker(archive: string, say: (text: string) => void): Promise<Docker | undefined> {
+  if (!existsSync('/usr/sbin/dockerd')) {
+    say('dockerd is not installed (Debian: docker.io): its ratios are left out');
+    return undefined;
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-docker-'));
+  const host = `unix://${join(directory, 'docker.sock')}`;
+  const pidFile = join(directory, 'docker.pid');
+  const options = [
+    ...['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', pidFile],
+    ...['--host', host, '--storage-driver', 'overlay2', '--cgroup-parent', `/${CGROUP}`],
+  ];
+  const child = spawn('unshare', ['-n', 'sh', '-c', 'ip link set lo up; exec dockerd "$@"', 'sh', ...options], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let complaint = '';
+  child.stderr.on('data', (chunk) => {
+    complaint = (complaint + chunk).slice(-2000);
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const close = async (): Promise<void> => {
+    if (existsSync(pidFile)) process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGTERM');
+    else child.kill('SIGTERM');
+    await ended;
+    for (const hierarchy of readdirSync(CGROUPS)) removeCgroup(join(CGROUPS, hierarchy, CGROUP));
+    rmSync(directory, { recursive: true, force: true });
+  };
+  const env = { ...process.env, DOCKER_HOST: host };
+  const deadline = Date.now() + READY_MS;
+  while (spawnSync('docker', ['info'], { env, stdio: 'ignore' }).status !== 0) {
+    if (Date.now() > deadline || child.exitCode !== null) {
+      say(`dockerd does not start: its ratios are left out\n${complaint}`);
+      await close();
+      return undefined;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  execFileSync('docker', ['load', '-q', '-i', archive], { env, stdio: 'ignore' });
+  return { host, close };
+}
