@@ -14,8 +14,10 @@ export class Json {
   kind: JsonKind = JsonKind.Null;
   bool: bool = false;
   number: f64 = 0;
-  /** The number as an integer where it is whole and fits, else 0. */
+  /** The number as an integer: 0 where it is not whole, the nearest end where it does not fit. */
   integer: i64 = 0;
+  /** A whole number of up to 2^64 - 1. */
+  unsigned: u64 = 0;
   text: string = '';
   /** Elements of an array, or values of an object beside `keys`. */
   items: Json[] = [];
@@ -41,6 +43,11 @@ export class Json {
   int(key: string, missing: i64 = 0): i64 {
     const found = this.get(key);
     return found && found.kind == JsonKind.Number ? found.integer : missing;
+  }
+
+  u64(key: string): u64 {
+    const found = this.get(key);
+    return found && found.kind == JsonKind.Number ? found.unsigned : 0;
   }
 
   float(key: string, missing: f64 = 0): f64 {
@@ -97,6 +104,7 @@ export class Json {
     value.kind = JsonKind.Number;
     value.number = <f64>number;
     value.integer = number;
+    value.unsigned = <u64>number;
     return value;
   }
 
@@ -306,8 +314,11 @@ class Parser {
     value.kind = JsonKind.Number;
     value.number = parseFloat(text);
     if (isNaN(value.number)) return null;
-    value.integer =
-      whole && text.length < 20 ? I64.parseInt(text) : value.number == trunc(value.number) ? <i64>value.number : 0;
+    if (value.number >= 9223372036854775807.0) value.integer = i64.MAX_VALUE;
+    else if (value.number <= -9223372036854775808.0) value.integer = i64.MIN_VALUE;
+    else if (whole) value.integer = I64.parseInt(text);
+    else if (value.number == trunc(value.number)) value.integer = <i64>value.number;
+    value.unsigned = whole && value.integer == i64.MAX_VALUE && text.length <= 20 ? U64.parseInt(text) : value.integer;
     return value;
   }
 }
@@ -316,8 +327,7 @@ class Parser {
 export function writeJson(out: ByteWriter, value: Json): void {
   if (value.kind == JsonKind.Null) out.text('null');
   else if (value.kind == JsonKind.Bool) out.text(value.bool ? 'true' : 'false');
-  else if (value.kind == JsonKind.Number)
-    out.text(<f64>value.integer == value.number ? value.integer.toString() : value.number.toString());
+  else if (value.kind == JsonKind.Number) out.text(wholeText(value));
   else if (value.kind == JsonKind.String) writeString(out, value.text);
   else {
     const isObject = value.kind == JsonKind.Object;
@@ -332,6 +342,11 @@ export function writeJson(out: ByteWriter, value: Json): void {
     }
     out.u8(isObject ? 0x7d : 0x5d);
   }
+}
+
+function wholeText(value: Json): string {
+  if (<f64>value.integer == value.number && value.integer != i64.MAX_VALUE) return value.integer.toString();
+  return <f64>value.unsigned == value.number ? value.unsigned.toString() : value.number.toString();
 }
 
 function writeString(out: ByteWriter, text: string): void {

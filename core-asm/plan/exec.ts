@@ -14,6 +14,7 @@ import {
 import { Bytes } from '../bytes';
 import { Json } from '../json';
 import { AT_FDCWD, O_CLOEXEC, O_PATH } from '../kernel';
+import { filterFlags } from '../seccomp/profile';
 import { capabilityMask, resolveCapabilities } from '../spec/capabilities';
 import { namespaceFlag, specifyNamespaces } from '../spec/namespaces';
 import { environment, specifyCapabilities } from '../spec/process';
@@ -55,7 +56,7 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
     .into();
   connectStdio(program, root, terminal, false);
   program.op(OP_CLOSE).reg(root);
-  becomeProcess(program, specifyExec(request), filter);
+  becomeProcess(program, specifyExec(request), filter, filterFlags(request.strings('seccompFlags')));
   program.endBlock(clone);
   program.endBlock(launch);
 }

@@ -32,6 +32,7 @@ import { Json } from '../json';
 import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWTIME, O_CLOEXEC } from '../kernel';
 import { containerLinks, hostLinks } from '../network/links';
 import { CgroupWrite, cgroupWrites } from '../resources/writes';
+import { filterFlags } from '../seccomp/profile';
 import { namespaceFlag } from '../spec/namespaces';
 import { cgroupParent } from '../spec/specify';
 import {
@@ -179,7 +180,7 @@ function becomeContainer(program: ProgramWriter, request: Json, spec: Json, filt
     program.op(OP_NETLINK).imm(NETLINK_ROUTE).buffer(messages.view()).because('lo, addresses and routes');
   }
   enterRoot(program, root, spec.child('root').flag('readonly'));
-  becomeProcess(program, spec.child('process'), filter);
+  becomeProcess(program, spec.child('process'), filter, filterFlags(request.strings('seccompFlags')));
 }
 
 /** Host ends of the interfaces, each made with its peer in the container's namespace already. */

@@ -36,7 +36,7 @@ import { ProgramWriter } from './program';
  * Appends the steps for an OCI `process`. A filter without no_new_privs needs CAP_SYS_ADMIN, so it goes in before the
  * last capset; with it, last of all.
  */
-export function becomeProcess(program: ProgramWriter, process: Json, filter: Bytes): void {
+export function becomeProcess(program: ProgramWriter, process: Json, filter: Bytes, filterFlags: i32): void {
   limits(program, process);
   program.op(OP_UMASK).imm(0o022);
   program.op(OP_KEYCTL).imm(KEYCTL_JOIN_SESSION_KEYRING).imm(0).imm(0).imm(0).imm(0).policy(POLICY_IGNORE);
@@ -49,7 +49,7 @@ export function becomeProcess(program: ProgramWriter, process: Json, filter: Byt
   if (noNewPrivileges) program.op(OP_PRCTL).imm(PR_SET_NO_NEW_PRIVS).imm(1).imm(0).imm(0).imm(0);
   if (filter.length > 0 && !noNewPrivileges) {
     becomeUser(program, process, bounding | SYS_ADMIN);
-    seccomp(program, filter);
+    seccomp(program, filter, filterFlags);
     capset(program, capabilities);
   } else {
     becomeUser(program, process, 0);
@@ -65,7 +65,7 @@ export function becomeProcess(program: ProgramWriter, process: Json, filter: Byt
     .because('no container without its supervisor');
   program.op(OP_CHDIR).str(process.str('cwd')).because('working directory');
   program.op(OP_SEAL).because('nothing but fds 0-2 survives');
-  if (filter.length > 0 && noNewPrivileges) seccomp(program, filter);
+  if (filter.length > 0 && noNewPrivileges) seccomp(program, filter, filterFlags);
   execute(program, process);
 }
 
@@ -87,8 +87,8 @@ function limits(program: ProgramWriter, process: Json): void {
   }
 }
 
-function seccomp(program: ProgramWriter, filter: Bytes): void {
-  program.op(OP_SECCOMP).buffer(filter).imm(0).because('system calls that the container may make');
+function seccomp(program: ProgramWriter, filter: Bytes, flags: i32): void {
+  program.op(OP_SECCOMP).buffer(filter).imm(flags).because('system calls that the container may make');
 }
 
 const SYS_ADMIN: u64 = 1 << 21;

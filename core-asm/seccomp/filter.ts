@@ -1,6 +1,7 @@
 // Profile → seccomp filter. For each architecture a balanced tree over ranges of numbers with equal decisions:
 //   arch == X86_64 ? (nr & X32_BIT ? x32 tree : x86-64 tree) : arch == I386 ? x86 tree : kill
-// Numbers above the newest that the profile knows fail with ENOSYS, so that a libc falls back (runc does the same).
+// Numbers above the newest that the profile knows fail with ENOSYS, so that a libc falls back, unless the default lets them
+// through or leaves them to a tracer (runc does the same).
 import { ByteWriter } from '../bytes';
 import { Json } from '../json';
 import { refuse } from '../status';
@@ -40,7 +41,7 @@ export function compileFilter(profile: Json, out: ByteWriter): void {
   if (architectures.includes('SCMP_ARCH_X86_64')) {
     const x32 = architectures.includes('SCMP_ARCH_X32')
       ? tree(filter, 'SCMP_ARCH_X32', profile, fallback)
-      : filter.ret(KILL_THREAD);
+      : skippedOrKilled(filter, fallback);
     const native = tree(filter, 'SCMP_ARCH_X86_64', profile, fallback);
     filter.branch(JGE, X32_BIT, x32, native);
     next = section(filter, ARCH_X86_64, filter.load(NUMBER_AT), next);
@@ -49,6 +50,12 @@ export function compileFilter(profile: Json, out: ByteWriter): void {
   filter.load(ARCH_AT);
   if (filter.position > LIMIT) refuse('SECCOMP_TOO_LARGE', 'seccomp', filter.position.toString(), LIMIT.toString());
   filter.write(out);
+}
+
+/** Without x32 its calls are another architecture's; -1, a call that a tracer has skipped, is none of them (libseccomp). */
+function skippedOrKilled(filter: Filter, fallback: u32): i32 {
+  const kill = filter.ret(KILL_THREAD);
+  return filter.branch(JEQ, u32.MAX_VALUE, filter.ret(fallback), kill);
 }
 
 /** The accumulator holds the architecture: its tree, or the next test. Trees of other than x86-64 load the number themselves. */
@@ -84,75 +91,87 @@ function tree(filter: Filter, architecture: string, profile: Json, fallback: u32
     push(ranges, base + decisions[i].number, decisions[i]);
     next = decisions[i].number + 1;
   }
-  const denies = (fallback & 0x7fff0000) == 0x00050000 && fallback != ENOSYS;
-  push(ranges, base + next, new Decision(next, denies ? ENOSYS : fallback));
+  push(ranges, base + next, new Decision(next, denies(fallback) ? ENOSYS : fallback));
   if (ranges.length > 1 && ranges[1].from == ranges[0].from) ranges.shift();
-  return branches(filter, ranges, 0, ranges.length);
+  // libseccomp compares only the low words on the 32-bit architectures, x32 among them.
+  const wide = architecture == 'SCMP_ARCH_X86_64' || architecture == 'SCMP_ARCH_AARCH64';
+  return branches(filter, ranges, 0, ranges.length, wide);
+}
+
+/** Whether an action is neither ALLOW, LOG nor TRACE. */
+function denies(action: u32): bool {
+  const kind = action & 0xffff0000;
+  return kind != 0x7fff0000 && kind != 0x7ffc0000 && kind != 0x7ff00000;
 }
 
 /** Balanced: compares with the middle range's start. Returns the entry's position. */
-function branches(filter: Filter, ranges: Range[], low: i32, high: i32): i32 {
-  if (high - low == 1) return decide(filter, ranges[low].decision);
+function branches(filter: Filter, ranges: Range[], low: i32, high: i32, wide: bool): i32 {
+  if (high - low == 1) return decide(filter, ranges[low].decision, wide);
   const middle = (low + high) >> 1;
-  const above = branches(filter, ranges, middle, high);
-  const below = branches(filter, ranges, low, middle);
+  const above = branches(filter, ranges, middle, high, wide);
+  const below = branches(filter, ranges, low, middle, wide);
   return filter.branch(JGE, ranges[middle].from, above, below);
 }
 
-function decide(filter: Filter, decision: Decision): i32 {
+function decide(filter: Filter, decision: Decision, wide: bool): i32 {
   let next = filter.ret(decision.otherwise);
-  for (let i = decision.tests.length - 1; i >= 0; i--) next = test(filter, decision.tests[i], next);
+  for (let i = decision.tests.length - 1; i >= 0; i--) next = test(filter, decision.tests[i], next, wide);
   return next;
 }
 
 /** All conditions → the action; else `next`. */
-function test(filter: Filter, test: Test, next: i32): i32 {
+function test(filter: Filter, test: Test, next: i32, wide: bool): i32 {
   let success = filter.ret(test.action);
-  for (let i = test.args.length - 1; i >= 0; i--) success = condition(filter, test.args[i], success, next);
+  for (let i = test.args.length - 1; i >= 0; i--) success = condition(filter, test.args[i], success, next, wide);
   return success;
 }
 
-/** One 64-bit comparison as two of 32 bits, high word first. */
-function condition(filter: Filter, arg: Json, success: i32, failure: i32): i32 {
+/** One comparison of an argument, its high word first where there are two. */
+function condition(filter: Filter, arg: Json, success: i32, failure: i32, wide: bool): i32 {
   const index = arg.int('index');
   if (index < 0 || index > 5) refuse('SECCOMP_ARGUMENT', 'args.index', index.toString());
-  const low = ARGS_AT + <u32>index * 8;
+  const word = new Word(filter, ARGS_AT + <u32>index * 8, wide);
   const op = arg.str('op');
-  if (op == 'SCMP_CMP_MASKED_EQ') {
-    const mask = arg.int('value');
-    const wanted = arg.int('valueTwo');
-    filter.branch(JEQ, <u32>wanted, success, failure);
-    filter.and(<u32>mask);
-    const lowTest = filter.load(low);
-    filter.branch(JEQ, <u32>(wanted >> 32), lowTest, failure);
-    filter.and(<u32>(mask >> 32));
-    return filter.load(low + 4);
-  }
-  const value = arg.int('value');
-  const high32 = <u32>(value >> 32);
-  const low32 = <u32>value;
-  if (op == 'SCMP_CMP_EQ') return equal(filter, low, high32, low32, success, failure);
-  if (op == 'SCMP_CMP_NE') return equal(filter, low, high32, low32, failure, success);
-  if (op == 'SCMP_CMP_GE') return greater(filter, low, high32, low32, JGE, success, failure);
-  if (op == 'SCMP_CMP_GT') return greater(filter, low, high32, low32, JGT, success, failure);
-  if (op == 'SCMP_CMP_LT') return greater(filter, low, high32, low32, JGE, failure, success);
-  if (op == 'SCMP_CMP_LE') return greater(filter, low, high32, low32, JGT, failure, success);
+  const value = arg.u64('value');
+  if (op == 'SCMP_CMP_MASKED_EQ') return word.equal(arg.u64('valueTwo') & value, value, success, failure);
+  if (op == 'SCMP_CMP_EQ') return word.equal(value, u64.MAX_VALUE, success, failure);
+  if (op == 'SCMP_CMP_NE') return word.equal(value, u64.MAX_VALUE, failure, success);
+  if (op == 'SCMP_CMP_GE') return word.greater(value, JGE, success, failure);
+  if (op == 'SCMP_CMP_GT') return word.greater(value, JGT, success, failure);
+  if (op == 'SCMP_CMP_LT') return word.greater(value, JGE, failure, success);
+  if (op == 'SCMP_CMP_LE') return word.greater(value, JGT, failure, success);
   refuse('SECCOMP_OPERATOR', 'args.op', op);
   return failure;
 }
 
-function equal(filter: Filter, low: u32, high32: u32, low32: u32, success: i32, failure: i32): i32 {
-  filter.branch(JEQ, low32, success, failure);
-  const lowTest = filter.load(low);
-  filter.branch(JEQ, high32, lowTest, failure);
-  return filter.load(low + 4);
-}
+/** An argument under comparison: 64 bits, or the low 32. */
+class Word {
+  constructor(
+    private filter: Filter,
+    private low: u32,
+    private wide: bool,
+  ) {}
 
-function greater(filter: Filter, low: u32, high32: u32, low32: u32, comparison: u32, success: i32, failure: i32): i32 {
-  filter.branch(comparison, low32, success, failure);
-  const lowTest = filter.load(low);
-  // High words equal: the low ones decide; else the high ones.
-  const highTest = filter.branch(JEQ, high32, lowTest, failure);
-  filter.branch(JGT, high32, success, highTest);
-  return filter.load(low + 4);
+  private load(at: u32, mask: u32): i32 {
+    if (mask != u32.MAX_VALUE) this.filter.and(mask);
+    return this.filter.load(at);
+  }
+
+  equal(value: u64, mask: u64, success: i32, failure: i32): i32 {
+    this.filter.branch(JEQ, <u32>value, success, failure);
+    const lowTest = this.load(this.low, <u32>mask);
+    if (!this.wide) return lowTest;
+    this.filter.branch(JEQ, <u32>(value >> 32), lowTest, failure);
+    return this.load(this.low + 4, <u32>(mask >> 32));
+  }
+
+  greater(value: u64, comparison: u32, success: i32, failure: i32): i32 {
+    this.filter.branch(comparison, <u32>value, success, failure);
+    const lowTest = this.filter.load(this.low);
+    if (!this.wide) return lowTest;
+    // High words equal: the low ones decide; else the high ones.
+    const highTest = this.filter.branch(JEQ, <u32>(value >> 32), lowTest, failure);
+    this.filter.branch(JGT, <u32>(value >> 32), success, highTest);
+    return this.filter.load(this.low + 4);
+  }
 }

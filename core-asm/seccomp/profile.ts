@@ -50,7 +50,10 @@ export function resolveProfile(profile: Json, target: ProfileTarget): Json {
   if (errno) result.set('defaultErrnoRet', errno);
   result.set('architectures', architecturesOf(profile, target));
   const flags = profile.get('flags');
-  if (flags) result.set('flags', flags);
+  if (flags) {
+    filterFlags(profile.strings('flags'));
+    result.set('flags', flags);
+  }
   const syscalls = Json.array();
   const given = profile.list('syscalls');
   for (let i = 0; i < given.length; i++) {
@@ -70,6 +73,17 @@ export function resolveProfile(profile: Json, target: ProfileTarget): Json {
     syscalls.push(kept);
   }
   return result.set('syscalls', syscalls);
+}
+
+/** Flags of seccomp(2). TSYNC says nothing here: one thread installs the filter. */
+export function filterFlags(names: string[]): i32 {
+  let flags = 0;
+  for (let i = 0; i < names.length; i++) {
+    if (names[i] == 'SECCOMP_FILTER_FLAG_LOG') flags |= 2;
+    else if (names[i] == 'SECCOMP_FILTER_FLAG_SPEC_ALLOW') flags |= 4;
+    else if (names[i] != 'SECCOMP_FILTER_FLAG_TSYNC') refuse('SECCOMP_FLAG', 'flags', names[i]);
+  }
+  return flags;
 }
 
 function architecturesOf(profile: Json, target: ProfileTarget): Json {

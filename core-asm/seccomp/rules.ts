@@ -70,10 +70,48 @@ function numberOf(architecture: string, index: i32): i32 {
   return NUMBERS_ARM[index];
 }
 
+/** Calls that 32-bit x86 also makes through socketcall(2) and ipc(2), by their number there less one (linux/net.h, linux/ipc.h). */
+const SOCKET_CALLS =
+  'socket,bind,connect,listen,accept,getsockname,getpeername,socketpair,send,recv,sendto,recvfrom,shutdown,setsockopt,getsockopt,sendmsg,recvmsg,accept4,recvmmsg,sendmmsg';
+const IPC_CALLS = 'semop,semget,semctl,semtimedop,,,,,,,msgsnd,msgrcv,msgget,msgctl,,,,,,,shmat,shmdt,shmget,shmctl';
+
+/** Decisions under construction. */
+class Decisions {
+  private byNumber: Map<u32, Decision> = new Map<u32, Decision>();
+  all: Decision[] = [];
+
+  constructor(private fallback: u32) {}
+
+  of(number: u32): Decision {
+    if (this.byNumber.has(number)) return this.byNumber.get(number);
+    const decision = new Decision(number, this.fallback);
+    this.byNumber.set(number, decision);
+    this.all.push(decision);
+    return decision;
+  }
+}
+
+/** The rule for a call through a multiplexer: its own arguments are behind a pointer, so only the call is compared. */
+function addMultiplexed(
+  decisions: Decisions,
+  calls: string,
+  through: string,
+  name: string,
+  action: u32,
+  fallback: u32,
+): void {
+  const at = calls.split(',').indexOf(name);
+  if (at < 0) return;
+  const call = Json.object()
+    .set('index', Json.int(0))
+    .set('op', Json.of('SCMP_CMP_EQ'))
+    .set('value', Json.int(at + 1));
+  addRule(decisions.of(NUMBERS_X86[indexOf(through)]), [call], action, fallback);
+}
+
 /** Decisions of every call that the profile names, by ascending number. Unknown names are left out, as runc does. */
 export function decisionsFor(architecture: string, profile: Json, fallback: u32): Decision[] {
-  const byNumber = new Map<u32, Decision>();
-  const decisions: Decision[] = [];
+  const decisions = new Decisions(fallback);
   const rules = profile.list('syscalls');
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i];
@@ -81,25 +119,22 @@ export function decisionsFor(architecture: string, profile: Json, fallback: u32)
     const args = rule.list('args');
     const names = rule.list('names');
     for (let j = 0; j < names.length; j++) {
-      const index = indexOf(names[j].text);
-      const number = index < 0 ? -1 : numberOf(architecture, index);
-      if (number < 0) continue;
-      let decision: Decision;
-      if (byNumber.has(number)) decision = byNumber.get(number);
-      else {
-        decision = new Decision(number, fallback);
-        byNumber.set(number, decision);
-        decisions.push(decision);
+      const name = names[j].text;
+      if (architecture == 'SCMP_ARCH_X86') {
+        addMultiplexed(decisions, SOCKET_CALLS, 'socketcall', name, action, fallback);
+        addMultiplexed(decisions, IPC_CALLS, 'ipc', name, action, fallback);
       }
-      addRule(decision, args, action, fallback);
+      const index = indexOf(name);
+      const number = index < 0 ? -1 : numberOf(architecture, index);
+      if (number >= 0) addRule(decisions.of(number), args, action, fallback);
     }
   }
-  decisions.sort((a, b) => (a.number < b.number ? -1 : 1));
-  return decisions;
+  return decisions.all.sort((a, b) => (a.number < b.number ? -1 : 1));
 }
 
 function addRule(decision: Decision, args: Json[], action: u32, fallback: u32): void {
-  if (decision.settled) return;
+  // A rule that says what the default says adds nothing (runc leaves it out).
+  if (decision.settled || action == fallback) return;
   if (args.length == 0) {
     // An unconditional rule overrides what arguments said before, as in libseccomp.
     decision.tests = [];
@@ -107,7 +142,6 @@ function addRule(decision: Decision, args: Json[], action: u32, fallback: u32): 
     decision.settled = true;
     return;
   }
-  if (action == fallback) return;
   if (!repeatsIndex(args)) decision.tests.push(new Test(args, action));
   else for (let i = 0; i < args.length; i++) decision.tests.push(new Test([args[i]], action));
 }

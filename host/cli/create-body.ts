@@ -129,12 +129,14 @@ function restartPolicy(text = 'no'): object {
   return { Name, MaximumRetryCount: Number(count ?? 0) };
 }
 
-/** "seccomp=FILE" sends the file's content: the engine may be elsewhere. */
+/** "seccomp=FILE" sends the file's content as it is: the engine may be elsewhere, and JSON.stringify rounds 64-bit numbers. */
 function securityOption(text: string): string {
   const [, path] = /^seccomp[=:](.+)$/.exec(text) ?? [];
   if (path === undefined || path === 'unconfined' || path === 'builtin') return text.replace(/^seccomp:/, 'seccomp=');
   try {
-    return `seccomp=${JSON.stringify(JSON.parse(readFileSync(path, 'utf8')))}`;
+    const profile = readFileSync(path, 'utf8').trim();
+    JSON.parse(profile);
+    return `seccomp=${profile}`;
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code ?? 'it is not JSON';
     throw new GantryError('INVALID_ARGUMENT', `Opening seccomp profile (${path}) failed: ${reason}`, { cause });

@@ -30,7 +30,7 @@ function parts(bytes: Uint8Array): Uint8Array[] {
  */
 export function planContainer(request: PlanRequest): Plan {
   const seccomp = seccompFilter(request.container, request.facts);
-  const [json, setup, teardown] = parts(callCore('planContainer', encode(request), seccomp.filter));
+  const [json, setup, teardown] = parts(callCore('planContainer', encode({ ...request, seccompFlags: seccomp.flags }), seccomp.filter));
   lintPlan(setup!);
   let parsed: Described | undefined;
   const described = (): Described => {
@@ -65,7 +65,8 @@ export function planExec(request: ExecRequest): Uint8Array {
   const container = request.privileged
     ? { ...request.container, host: { ...request.container.host, privileged: true } }
     : request.container;
-  const program = callCore('planExec', encode(request), seccompFilter(container, request.facts).filter);
+  const { filter, flags } = seccompFilter(container, request.facts);
+  const program = callCore('planExec', encode({ ...request, seccompFlags: flags }), filter);
   lintPlan(program);
   return program;
 }

@@ -9,6 +9,8 @@ import { callCore } from './core.ts';
 export interface SeccompFilter {
   /** Instructions; empty: unconfined. */
   filter: Uint8Array;
+  /** SECCOMP_FILTER_FLAG_* of the profile. */
+  flags: string[];
   /** Resolved OCI linux.seccomp; undefined: unconfined. */
   profile: unknown;
   warnings: string[];
@@ -44,7 +46,7 @@ function profileText(container: ContainerConfig): string | undefined {
 export function seccompFilter(container: ContainerConfig, facts: HostFacts): SeccompFilter {
   const text = profileText(container);
   if (text === undefined || !facts.features.includes('seccomp'))
-    return { filter: new Uint8Array(), profile: undefined, warnings: [] };
+    return { filter: new Uint8Array(), flags: [], profile: undefined, warnings: [] };
   const { privileged, capAdd, capDrop } = container.host;
   const target = JSON.stringify({
     architecture: facts.architecture,
@@ -57,8 +59,8 @@ export function seccompFilter(container: ContainerConfig, facts: HostFacts): Sec
   if (found === undefined) {
     const inputs = [encoder.encode(text), encoder.encode(target)] as const;
     const filter = callCore('compileSeccomp', ...inputs);
-    const profile: unknown = JSON.parse(decoder.decode(callCore('resolveSeccomp', ...inputs)));
-    found = { filter, profile, warnings: [] };
+    const profile = JSON.parse(decoder.decode(callCore('resolveSeccomp', ...inputs))) as { flags?: string[] };
+    found = { filter, flags: profile.flags ?? [], profile, warnings: [] };
     remembered.set(key, found);
   }
   return found;

@@ -45,6 +45,10 @@ export const specRefusals: Record<string, Refusal> = {
   SECCOMP_ARGUMENT: invalid(
     (_field, value) => `Cannot compile the seccomp profile: argument ${value} is not one of 0 to 5`,
   ),
+  SECCOMP_FLAG: invalid(
+    (_field, value) => `Cannot compile the seccomp profile: unknown flag "${value}"`,
+    'SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW and SECCOMP_FILTER_FLAG_TSYNC can be given',
+  ),
   SECCOMP_TOO_LARGE: invalid(
     (_field, value, bound) => `Cannot compile the seccomp profile: ${value} instructions, the kernel takes ${bound}`,
   ),

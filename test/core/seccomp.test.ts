@@ -1,6 +1,8 @@
 // The default seccomp filter, executed: who may make which call.
 import { describe, expect, it } from 'vitest';
 import { seccompFilter } from '../../host/core/seccomp.ts';
+import { planContainer } from '../../host/core/plans.ts';
+import { readProgram } from '../../host/core/program.ts';
 import { runFilter } from '../helpers/bpf.ts';
 import { hostFacts, planRequest } from '../helpers/plan-requests.ts';
 
@@ -39,6 +41,8 @@ describe('the default profile on x86-64', () => {
     ['personality with a high word', 135, [0x100000008n], EPERM],
     ['socket(AF_INET)', 41, [2n], ALLOW],
     ['socket(AF_VSOCK)', 41, [40n], EPERM],
+    ['socket(AF_ALG)', 41, [38n], EPERM],
+    ['socket(AF_NFC)', 41, [39n], ALLOW],
     ['a call newer than the profile', 600, [], ENOSYS],
     ['ptrace', 101, [], ALLOW],
   ])('%s', (_name, number, args, expected) => {
@@ -50,6 +54,13 @@ describe('the default profile on x86-64', () => {
     expect(verdict(filter, X86, 21)).toBe(EPERM); // mount
     expect(verdict(filter, X86_64, 0x40000000)).toBe(ALLOW); // read
     expect(verdict(filter, X86_64, 0x400000a5)).toBe(EPERM); // mount
+  });
+
+  it('keeps AF_ALG from the direct calls of ia32 and x32; socketcall stays open, as with docker', () => {
+    expect(verdict(filter, X86, 359, 38n)).toBe(EPERM);
+    expect(verdict(filter, X86, 359, 2n)).toBe(ALLOW);
+    expect(verdict(filter, X86_64, 0x40000029, 38n)).toBe(EPERM);
+    expect(verdict(filter, X86, 102, 1n)).toBe(ALLOW);
   });
 
   it('kills callers of another architecture', () => {
@@ -106,6 +117,24 @@ describe('a profile of the user', () => {
           holds(value, bound) ? 0x00050005 : ALLOW,
         );
     }
+  });
+
+  it('keeps the low bits of 64-bit numbers', () => {
+    const filter = compared('SCMP_CMP_EQ', 0xfedcba9876543211n);
+    expect(verdict(filter, X86_64, 0, 0n, 0n, 0xfedcba9876543211n)).toBe(0x00050005);
+    expect(verdict(filter, X86_64, 0, 0n, 0n, 0xfedcba9876543000n)).toBe(ALLOW);
+  });
+
+  it('hands its flags to the kernel', () => {
+    const flagsOf = (flags: string[]) => {
+      const request = planRequest(hostFacts('v1', 'x86_64'), (made) => {
+        made.container.host.securityOpt = [`seccomp=${JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', flags })}`];
+      });
+      return readProgram(planContainer(request).setup).ops.find((op) => op.name === 'seccomp')?.operands[2];
+    };
+    expect(flagsOf([])).toMatchObject({ value: 0n });
+    expect(flagsOf(['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_SPEC_ALLOW'])).toMatchObject({ value: 6n });
+    expect(() => flagsOf(['SECCOMP_FILTER_FLAG_MAGIC'])).toThrow('unknown flag "SECCOMP_FILTER_FLAG_MAGIC"');
   });
 
   it('is refused with what is wrong in it', () => {
