@@ -134,7 +134,7 @@ export const OP_PATCH32 = 81;
 export const OP_SEND_TERMINAL = 82;
 /** open_terminal(root fd, ptmx path): open ptmx, unlock, open its peer, make it controlling and fds 0–2; result: master fd. */
 export const OP_OPEN_TERMINAL = 83;
-/** stdio(): in the child: fds 0–2 become the supervisor's pipes (stdin: /dev/null unless SUPERVISE_STDIN). */
+/** stdio(root fd): in the child: fds 0–2 become the supervisor's pipes (stdin: the root's /dev/null unless SUPERVISE_STDIN). */
 export const OP_STDIO = 84;
 /** bpf_device(cgroup fd, instructions, length in bytes): load a BPF_PROG_TYPE_CGROUP_DEVICE program and attach it. */
 export const OP_BPF_DEVICE = 85;
@@ -154,7 +154,7 @@ export const OP_EXIT_RECORD = 91;
 export const OP_OOM_EVENTS = 92;
 /** remove_tree(dirfd, path): unlink everything below and itself without crossing a mount. */
 export const OP_REMOVE_TREE = 93;
-/** mask(root fd, path, empty directory fd): cover a file with /dev/null, a directory with a read-only clone of the fd; ENOENT is no error. */
+/** mask(root fd, path, empty directory fd): cover a file with the root's /dev/null (ENODEV where that is another thing), a directory with a read-only clone of the fd; ENOENT is no error. */
 export const OP_MASK = 94;
 /** read_only_path(root fd, path): bind the path on itself read-only; ENOENT is no error. */
 export const OP_READ_ONLY_PATH = 95;

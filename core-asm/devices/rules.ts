@@ -22,6 +22,8 @@ export function deviceRules(host: Json, facts: Json): Json {
   rules.push(rule(true, 'c', 5, 1, 'rwm'));
   rules.push(rule(true, 'c', 5, 2, 'rwm'));
   rules.push(rule(true, 'c', 136, -1, 'rwm'));
+  // /dev/net/tun: runc and crun allow it in every container, and VPN images make the node themselves.
+  rules.push(rule(true, 'c', 10, 200, 'rwm'));
   const devices = host.list('devices');
   for (let i = 0; i < devices.length; i++) {
     const found = facts.child('devices').list(devices[i].str('pathOnHost'));

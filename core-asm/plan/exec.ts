@@ -22,7 +22,7 @@ import { joinCgroups } from './cgroup';
 import { placesOf } from './plan';
 import { becomeProcess } from './process';
 import { ProgramWriter } from './program';
-import { connectStdio } from './rootfs';
+import { connectStdio, ownStdio } from './rootfs';
 
 export function planExec(program: ProgramWriter, request: Json, filter: Bytes): void {
   const terminal = request.flag('tty');
@@ -55,6 +55,7 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
     .imm(0)
     .into();
   connectStdio(program, root, terminal, false);
+  ownStdio(program, request.child('user'), terminal || request.flag('openStdin'));
   program.op(OP_CLOSE).reg(root);
   becomeProcess(program, specifyExec(request), filter, filterFlags(request.strings('seccompFlags')));
   program.endBlock(clone);

@@ -33,6 +33,8 @@ import {
   OPEN_TREE_CLONE,
 } from '../kernel';
 import { refuse } from '../status';
+import { cgroupParent } from '../spec/specify';
+import { CgroupPlaces } from './cgroup';
 import { MountOptions } from './mount-options';
 import { ProgramWriter } from './program';
 
@@ -186,9 +188,15 @@ export class CgroupMounts {
   /** v1: controllers that share a hierarchy, "cpu,cpuacct", and the directory name below /sys/fs/cgroup. */
   options: string[] = [];
   names: string[] = [];
+  /** v1 without a cgroup namespace: the container's own cgroup in each, so that it sees no other. */
+  sources: string[] = [];
   unified: bool;
 
-  constructor(facts: Json) {
+  constructor(request: Json) {
+    const facts = request.child('facts');
+    const host = request.child('container').child('host');
+    const places = new CgroupPlaces(facts, cgroupParent(host), request.str('id'));
+    const bound = host.str('cgroupMode') == 'host';
     const cgroup = facts.child('cgroup');
     this.unified = cgroup.str('layout') == 'v2';
     const mounts = cgroup.child('mounts');
@@ -201,9 +209,22 @@ export class CgroupMounts {
       else {
         this.names.push(name);
         this.options.push(mounts.keys[i]);
+        this.sources.push(bound ? places.directory(path) : '');
       }
     }
   }
+}
+
+/** A detached bind of a directory of the host, with attributes. */
+function cloneOf(program: ProgramWriter, path: string, attributes: i64): i32 {
+  const tree = program
+    .op(OP_OPEN_TREE)
+    .imm(AT_FDCWD)
+    .str(path)
+    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+    .into();
+  program.op(OP_MOUNT_SETATTR).reg(tree).str('').imm(AT_EMPTY_PATH).buffer(mountAttributes(attributes, 0));
+  return tree;
 }
 
 function appendCgroup(context: MountContext, target: string, options: MountOptions, cgroup: CgroupMounts): void {
@@ -217,7 +238,10 @@ function appendCgroup(context: MountContext, target: string, options: MountOptio
   const tmpfs = newFileSystem(program, 'tmpfs', 'cgroup', ['mode=755', 'size=64k'], writable);
   attach(program, tmpfs, ensureDirectory(context, target), target);
   for (let i = 0; i < cgroup.names.length; i++) {
-    const fd = newFileSystem(program, 'cgroup', 'cgroup', cgroup.options[i].split(','), options.attributes);
+    const fd =
+      cgroup.sources[i] == ''
+        ? newFileSystem(program, 'cgroup', 'cgroup', cgroup.options[i].split(','), options.attributes)
+        : cloneOf(program, cgroup.sources[i], options.attributes);
     attach(
       program,
       fd,

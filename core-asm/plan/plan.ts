@@ -46,7 +46,7 @@ import {
 } from './cgroup';
 import { becomeProcess } from './process';
 import { ProgramWriter } from './program';
-import { connectStdio, enterRoot, mountRoot, populateRoot, protectPaths } from './rootfs';
+import { connectStdio, enterRoot, mountRoot, ownStdio, populateRoot, protectPaths } from './rootfs';
 
 const NETLINK_ROUTE = 0;
 
@@ -171,6 +171,8 @@ function becomeContainer(program: ProgramWriter, request: Json, spec: Json, filt
   if (spec.str('hostname') != '') program.op(OP_SETHOSTNAME).content(spec.str('hostname'));
   if (spec.str('domainname') != '') program.op(OP_SETDOMAINNAME).content(spec.str('domainname'));
   connectStdio(program, root, spec.child('process').flag('terminal'), true);
+  const container = request.child('container');
+  ownStdio(program, spec.child('process').child('user'), container.flag('tty') || container.flag('openStdin'));
   protectPaths(program, root, linux, request);
   program.op(OP_WAIT).because('until the supervisor has connected the network');
   const network = request.child('network');

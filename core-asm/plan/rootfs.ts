@@ -4,6 +4,7 @@ import {
   OP_ENSURE_DIR,
   OP_ENSURE_FILE,
   OP_FCHDIR,
+  OP_FCHOWNAT,
   OP_MASK,
   OP_MKNOD_IN_ROOT,
   OP_MOUNT,
@@ -18,6 +19,7 @@ import {
   OP_STDIO,
   OP_SYMLINK_IN_ROOT,
   OP_UMOUNT2,
+  POLICY_IGNORE,
 } from '../abi';
 import { Json } from '../json';
 import {
@@ -95,7 +97,7 @@ function mountOverlay(program: ProgramWriter, request: Json, rootfs: Json, lower
 /** Everything below the root, in the order of the spec. */
 export function populateRoot(program: ProgramWriter, root: i32, spec: Json, request: Json): void {
   const context = new MountContext(program, root, request);
-  const cgroup = new CgroupMounts(request.child('facts'));
+  const cgroup = new CgroupMounts(request);
   const mounts = spec.list('mounts');
   let devices = false;
   for (let i = 0; i < mounts.length; i++) {
@@ -155,7 +157,7 @@ function makeDevices(program: ProgramWriter, root: i32, linux: Json): void {
 /** Fds 0–2: the supervisor's pipes, or a pty of the container's own devpts, which /dev/console shows too. */
 export function connectStdio(program: ProgramWriter, root: i32, terminal: bool, console: bool): void {
   if (!terminal) {
-    program.op(OP_STDIO);
+    program.op(OP_STDIO).reg(root);
     return;
   }
   const master = program.op(OP_OPEN_TERMINAL).reg(root).str('/dev/ptmx').into();
@@ -182,6 +184,22 @@ export function connectStdio(program: ProgramWriter, root: i32, terminal: bool, 
   program.op(OP_CLOSE).reg(tree);
   program.free(place);
   program.free(tree);
+}
+
+/** Fds 0–2 that are pipes or the terminal go to the user, so that it can open /dev/stdout again; what is not its own stays. */
+export function ownStdio(program: ProgramWriter, user: Json, withInput: bool): void {
+  const uid = user.int('uid');
+  if (uid == 0) return;
+  for (let fd = withInput ? 0 : 1; fd < 3; fd++)
+    program
+      .op(OP_FCHOWNAT)
+      .imm(fd)
+      .str('')
+      .imm(uid)
+      .imm(-1)
+      .imm(AT_EMPTY_PATH)
+      .policy(POLICY_IGNORE)
+      .because('the user may open its own output');
 }
 
 export function protectPaths(program: ProgramWriter, root: i32, linux: Json, request: Json): void {

@@ -79,7 +79,7 @@ define(abi.OP_NETLINK, 'netlink', 'ibn');
 define(abi.OP_PATCH32, 'patch32', 'xp');
 define(abi.OP_SEND_TERMINAL, 'send_terminal', 'f');
 define(abi.OP_OPEN_TERMINAL, 'open_terminal', 'fs');
-define(abi.OP_STDIO, 'stdio', '');
+define(abi.OP_STDIO, 'stdio', 'i');
 define(abi.OP_BPF_DEVICE, 'bpf_device', 'fbn');
 define(abi.OP_REMOVE_CGROUP, 'remove_cgroup', 's');
 define(abi.OP_CONTAINER_PIDFD, 'container_pidfd', '');

@@ -7,7 +7,7 @@ import * as abi from '../../core-asm/abi.ts';
 import type { Plan } from '../../host/plan-types.ts';
 
 const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-const binary = join(import.meta.dirname, `../../dist/executor/gantry-executor-${architecture}`);
+export const executorProgram = join(import.meta.dirname, `../../dist/executor/gantry-executor-${architecture}`);
 
 export interface Outcome {
   frames: number[];
@@ -18,7 +18,7 @@ export interface Outcome {
 
 /** Starts `gantry-executor serve`; `stop` cuts its lifeline and waits. */
 export async function startExecutor(socket: string): Promise<{ child: ChildProcess; stop: () => Promise<void> }> {
-  const child = spawn(binary, ['serve', socket], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(executorProgram, ['serve', socket], { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   const stop = async () => {
     const gone = once(child, 'exit');

@@ -89,11 +89,12 @@ int read_report(struct runner *runner, struct report *report, int *fd, int flags
 void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd);
 int64_t op_wait(struct runner *runner);
 int64_t op_release(struct runner *runner);
-int64_t op_stdio(struct runner *runner);
+int64_t op_stdio(struct runner *runner, int root);
 int64_t op_open_terminal(int root, const char *path);
 int64_t op_execve(const char *file, char *args, size_t args_length, char *env, size_t env_length);
 // files.c
 int open_in_root(int root, const char *path, int flags);
+int open_null(int root, int flags);
 int64_t op_write_file(int directory, const char *path, const char *data, size_t length, int flags);
 int64_t op_write_proc(const char *path, const char *data, size_t length);
 int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, bool directory);

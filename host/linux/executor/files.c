@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #ifndef MOVE_MOUNT_F_EMPTY_PATH
@@ -22,6 +23,21 @@ int open_in_root(int root, const char *path, int flags) {
     struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(__NR_openat2, root, path, &how, sizeof how);
     return fd < 0 ? -errno : (int)fd;
+}
+
+// The root's /dev/null; a FIFO, link or other node in its place is ENODEV (CVE-2025-31133).
+int open_null(int root, int flags) {
+    struct stat info;
+    int null = open_in_root(root, "/dev/null", flags | O_NOFOLLOW | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY));
+    if (null < 0)
+        return null;
+    if (fstat(null, &info) || !S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) {
+        close(null);
+        return -ENODEV;
+    }
+    if (!(flags & O_PATH))
+        fcntl(null, F_SETFL, 0);
+    return null;
 }
 
 static int64_t write_all(int fd, const char *data, size_t length) {
@@ -138,7 +154,7 @@ int64_t op_mask(int root, const char *path, int empty) {
         if (S_ISDIR(info.st_mode))
             result = cover(empty, target, true, 0);
         else {
-            int null = open_in_root(root, "/dev/null", O_PATH);
+            int null = open_null(root, O_PATH);
             result = null < 0 ? null : cover(null, target, false, 0);
             if (null >= 0)
                 close(null);

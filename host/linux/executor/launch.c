@@ -211,9 +211,21 @@ int64_t op_wait(struct runner *runner) {
 
 int64_t op_release(struct runner *runner) { return result_of(write(runner->channels.barrier[1], "", 1)) < 0 ? -errno : 0; }
 
-int64_t op_stdio(struct runner *runner) {
+// Nothing to read: the container's own /dev/null. The host's would let it change that node's mode for everybody. Where the
+// container has made something else of it, a pipe that nobody writes to.
+static int no_input(int root) {
+    int null = open_null(root, O_RDWR), ends[2];
+    if (null >= 0)
+        return null;
+    if (pipe2(ends, O_CLOEXEC))
+        return -1;
+    close(ends[1]);
+    return ends[0];
+}
+
+int64_t op_stdio(struct runner *runner, int root) {
     setsid();
-    int in = runner->supervise & ABI_SUPERVISE_STDIN ? runner->channels.in[0] : open("/dev/null", O_RDWR | O_CLOEXEC);
+    int in = runner->supervise & ABI_SUPERVISE_STDIN ? runner->channels.in[0] : no_input(root);
     if (in < 0 || dup2(in, 0) < 0 || dup2(runner->channels.out[1], 1) < 0 || dup2(runner->channels.err[1], 2) < 0)
         return -errno;
     return 0;

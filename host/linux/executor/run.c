@@ -109,7 +109,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
         send_report(runner, REPORT_TERMINAL, index, 0, FD(0));
         return 0;
     case ABI_OP_OPEN_TERMINAL: return op_open_terminal(FD(0), TEXT(1));
-    case ABI_OP_STDIO: return op_stdio(runner);
+    case ABI_OP_STDIO: return op_stdio(runner, FD(0));
     case ABI_OP_BPF_DEVICE: return op_bpf_device(FD(0), TEXT(1), SIZE(2));
     case ABI_OP_REMOVE_CGROUP: return op_remove_cgroup(TEXT(0));
     case ABI_OP_CONTAINER_PIDFD: return runner->container_pidfd < 0 ? -ESRCH : runner->container_pidfd;
