@@ -11,7 +11,7 @@ import { parseCpus, parseSizeText } from './resources/size';
 import { compileSeccompFilter, resolveFor } from './seccomp/compile';
 import { capabilityMask, capabilityNames, resolveCapabilities } from './spec/capabilities';
 import { specify } from './spec/specify';
-import { clearRefusal, refuse, refused, writeRefusal } from './status';
+import { clearRefusal, refuse, refused, warnings, writeRefusal } from './status';
 
 let resultAt: usize = 0;
 let resultSize: i32 = 0;
@@ -90,7 +90,7 @@ function architectureOf(request: Json): string {
   return request.child('facts').str('architecture');
 }
 
-/** Plan request JSON and seccomp filter → parts: {spec, cgroupWrites} JSON, set-up program, tear-down program. */
+/** Plan request JSON and seccomp filter → parts: {spec, cgroupWrites} JSON, set-up, tear-down, warnings. */
 export function planContainer(pointer: usize, length: i32, filter: usize, filterSize: i32): i32 {
   const request = input(pointer, length);
   const out = new ByteWriter(65536);
@@ -113,6 +113,9 @@ export function planContainer(pointer: usize, length: i32, filter: usize, filter
   part(out, json);
   programPart(out, setup);
   programPart(out, teardown);
+  const notes = new ByteWriter(256);
+  for (let i = 0; i < warnings().length; i++) notes.cstring(warnings()[i]);
+  part(out, notes);
   return finish(out);
 }
 

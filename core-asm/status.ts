@@ -1,4 +1,4 @@
-// How the core says no: a code with the field, the value and a bound; the host makes the sentence.
+// How the core says no, or not quite: a code with the field, the value and a bound; the host makes the sentence.
 import { ByteWriter } from './bytes';
 
 let code: string = '';
@@ -6,9 +6,25 @@ let field: string = '';
 let value: string = '';
 let detail: string = '';
 
-/** Forgets an earlier refusal. Called at the start of every call. */
+let warned: string[] = [];
+
+/** Forgets what an earlier call said. Called at the start of every call. */
 export function clearRefusal(): void {
   code = field = value = detail = '';
+  warned = [];
+}
+
+/** Notes what is carried out otherwise than asked: code, field, value and what it became, for host/core/warnings.ts. */
+export function warn(newCode: string, newField: string, newValue: string, newDetail: string): void {
+  warned.push(newCode);
+  warned.push(newField);
+  warned.push(newValue);
+  warned.push(newDetail);
+}
+
+/** Four strings a warning, as warn() took them. */
+export function warnings(): string[] {
+  return warned;
 }
 
 /**

@@ -7,6 +7,8 @@ import {
   OP_OPENAT,
   OP_SETNS,
   OP_SUPERVISE,
+  OP_WRITE_PROC,
+  POLICY_WARN,
   SUPERVISE_EXEC,
   SUPERVISE_STDIN,
   SUPERVISE_TTY,
@@ -17,7 +19,7 @@ import { AT_FDCWD, O_CLOEXEC, O_PATH } from '../kernel';
 import { filterFlags } from '../seccomp/profile';
 import { capabilityMask, resolveCapabilities } from '../spec/capabilities';
 import { namespaceFlag, specifyNamespaces } from '../spec/namespaces';
-import { environment, specifyCapabilities } from '../spec/process';
+import { environment, noNewPrivileges, specifyCapabilities, specifyRlimits } from '../spec/process';
 import { joinCgroups } from './cgroup';
 import { placesOf } from './plan';
 import { becomeProcess } from './process';
@@ -44,6 +46,14 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
   const launch = program.op(OP_LAUNCH).block();
   program.imm(0);
   joinCgroups(program, places);
+  const score = request.child('container').child('host').int('oomScoreAdj');
+  if (score != 0)
+    program
+      .op(OP_WRITE_PROC)
+      .str('/proc/self/oom_score_adj')
+      .content(score.toString())
+      .policy(POLICY_WARN)
+      .because('--oom-score-adj');
   program.op(OP_SETNS).reg(container).imm(namespacesToJoin(request)).because('the namespaces of the container');
   const clone = program.op(OP_CLONE).block();
   program.imm(0).reg(cgroup);
@@ -88,6 +98,6 @@ function specifyExec(request: Json): Json {
     .set('cwd', Json.of(cwd.length > 0 ? cwd : '/'))
     .set('user', user)
     .set('capabilities', specifyCapabilities(bounding, user.int('uid') == 0))
-    .set('rlimits', Json.array())
-    .set('noNewPrivileges', Json.bool(host.strings('securityOpt').includes('no-new-privileges')));
+    .set('rlimits', specifyRlimits(host, request.child('facts')))
+    .set('noNewPrivileges', Json.bool(noNewPrivileges(host.strings('securityOpt'))));
 }

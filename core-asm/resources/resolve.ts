@@ -17,9 +17,10 @@ export function resolveResources(resources: Json, facts: Json): Json {
   const unified = facts.child('cgroup').str('layout') == 'v2';
   const memory = resolveMemory(resources, unified);
   if (memory.keys.length > 0) result.set('memory', memory);
-  const cpu = resolveCpu(resources, facts);
+  const cpu = resolveCpu(resources, facts, unified);
   if (cpu.keys.length > 0) result.set('cpu', cpu);
   const pids = resources.int('pidsLimit');
+  if (pids < -1) refuse('NEGATIVE', 'pidsLimit', pids.toString());
   if (pids > 0) result.set('pids', Json.object().set('limit', Json.int(pids)));
   const blockIO = resolveBlockIO(resources, facts);
   if (blockIO.keys.length > 0) result.set('blockIO', blockIO);
@@ -58,6 +59,8 @@ function resolveMemory(resources: Json, unified: bool): Json {
   const reservation = sizeOf(resources, 'memoryReservation');
   let swap = sizeOf(resources, 'memorySwap');
   if (limit < 0 && limit != -1) refuse('NEGATIVE', 'memory', limit.toString());
+  if (reservation < 0) refuse('NEGATIVE', 'memoryReservation', reservation.toString());
+  if (swap < 0 && swap != -1) refuse('NEGATIVE', 'memorySwap', swap.toString());
   if (limit > 0 && limit < MINIMUM_MEMORY) refuse('MEMORY_MINIMUM', 'memory', limit.toString(), '6 MiB');
   if (reservation > 0 && reservation < MINIMUM_MEMORY)
     refuse('MEMORY_MINIMUM', 'memoryReservation', reservation.toString(), '6 MiB');
@@ -82,13 +85,15 @@ function resolveMemory(resources: Json, unified: bool): Json {
   return result;
 }
 
-function resolveCpu(resources: Json, facts: Json): Json {
+function resolveCpu(resources: Json, facts: Json, unified: bool): Json {
   const result = Json.object();
   const shares = resources.int('cpuShares');
   const nano = resources.int('nanoCpus');
   let period = resources.int('cpuPeriod');
   let quota = resources.int('cpuQuota');
-  if (shares < 0) refuse('NEGATIVE', 'cpuShares', shares.toString());
+  // The kernel's own range; cpu.weight of v2 is computed for any number.
+  if (shares < 0 || (!unified && (shares == 1 || shares > 262144)))
+    refuse('SHARES_RANGE', 'cpuShares', shares.toString());
   if (nano != 0) {
     const cpus = facts.int('cpus');
     if (period != 0 || quota != 0) refuse('CPUS_WITH_QUOTA', 'nanoCpus', nano.toString());
@@ -106,6 +111,8 @@ function resolveCpu(resources: Json, facts: Json): Json {
   const rtRuntime = resources.int('cpuRealtimeRuntime');
   if (rtRuntime > 0 && rtPeriod > 0 && rtRuntime > rtPeriod)
     refuse('REALTIME_ABOVE_PERIOD', 'cpuRealtimeRuntime', rtRuntime.toString(), rtPeriod.toString());
+  if (unified && rtRuntime != 0) refuse('V1_ONLY', 'cpuRealtimeRuntime', rtRuntime.toString());
+  if (unified && rtPeriod != 0) refuse('V1_ONLY', 'cpuRealtimePeriod', rtPeriod.toString());
   if (rtPeriod > 0) result.set('realtimePeriod', Json.int(rtPeriod));
   if (rtRuntime > 0) result.set('realtimeRuntime', Json.int(rtRuntime));
   checkList(resources, facts, 'cpusetCpus');

@@ -4,7 +4,11 @@ import { refuse } from '../status';
 
 /** Bytes of a size: a number, or text with an optional suffix (b k m g t p, "kb", "kib"; 1024-based). Refuses anything else. */
 export function parseSize(value: Json, field: string): i64 {
-  if (value.kind == JsonKind.Number) return value.integer;
+  if (value.kind == JsonKind.Number) {
+    if (value.number != trunc(value.number)) refuse('SIZE_SYNTAX', field, value.number.toString());
+    if (abs(value.number) >= 9.2e18) refuse('SIZE_TOO_LARGE', field, value.number.toString());
+    return value.integer;
+  }
   if (value.kind != JsonKind.String) {
     refuse('SIZE_SYNTAX', field, '');
     return 0;

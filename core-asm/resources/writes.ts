@@ -42,8 +42,8 @@ function v1Writes(writes: CgroupWrite[], resources: Json): void {
   put(writes, 'cpu', 'cpu.shares', cpu, 'shares');
   put(writes, 'cpu', 'cpu.cfs_period_us', cpu, 'period');
   put(writes, 'cpu', 'cpu.cfs_quota_us', cpu, 'quota');
-  put(writes, 'cpu', 'cpu.rt_period_us', cpu, 'realtimePeriod', POLICY_WARN);
-  put(writes, 'cpu', 'cpu.rt_runtime_us', cpu, 'realtimeRuntime', POLICY_WARN);
+  put(writes, 'cpu', 'cpu.rt_period_us', cpu, 'realtimePeriod');
+  put(writes, 'cpu', 'cpu.rt_runtime_us', cpu, 'realtimeRuntime');
   if (cpu.str('cpus') != '') writes.push(new CgroupWrite('cpuset', 'cpuset.cpus', cpu.str('cpus')));
   if (cpu.str('mems') != '') writes.push(new CgroupWrite('cpuset', 'cpuset.mems', cpu.str('mems')));
   put(writes, 'pids', 'pids.max', resources.child('pids'), 'limit');
@@ -92,8 +92,8 @@ function blkioWrites(writes: CgroupWrite[], blockIO: Json): void {
 }
 
 /**
- * cpu.weight for cpu.shares: the quadratic in log2 that runc and crun use since 2025 (opencontainers/cgroups), which maps
- * the defaults 1024 → 100 and the ends 2 → 1, 262144 → 10000.
+ * cpu.weight for cpu.shares: the quadratic in log2 that runc and crun use since 2025
+ * (ConvertCPUSharesToCgroupV2Value of opencontainers/cgroups 0.0.3), which maps the defaults 1024 → 100 and the ends 2 → 1, 262144 → 10000.
  */
 export function weightOfShares(shares: i64): i64 {
   if (shares == 0) return 0;
@@ -149,14 +149,23 @@ const V2_RATES: StaticArray<string> = [
   'wiops',
 ];
 
+/** io.weight runs 1–10000 where blkio's ran 10–1000. */
+function ioWeight(weight: i64): string {
+  return (1 + ((weight - 10) * 9999) / 990).toString();
+}
+
 function ioWrites(writes: CgroupWrite[], blockIO: Json): void {
   if (blockIO.has('weight')) {
     const weight = blockIO.int('weight');
     writes.push(new CgroupWrite('io', 'io.bfq.weight', 'default ' + weight.toString(), POLICY_IGNORE));
-    // io.weight runs 1–10000 where blkio's ran 10–1000.
-    writes.push(
-      new CgroupWrite('io', 'io.weight', 'default ' + (1 + ((weight - 10) * 9999) / 990).toString(), POLICY_WARN),
-    );
+    writes.push(new CgroupWrite('io', 'io.weight', 'default ' + ioWeight(weight), POLICY_WARN));
+  }
+  const weights = blockIO.list('weightDevice');
+  for (let i = 0; i < weights.length; i++) {
+    const device = deviceName(weights[i]) + ' ';
+    const weight = weights[i].int('weight');
+    writes.push(new CgroupWrite('io', 'io.bfq.weight', device + weight.toString(), POLICY_IGNORE));
+    writes.push(new CgroupWrite('io', 'io.weight', device + ioWeight(weight), POLICY_WARN));
   }
   for (let i = 0; i < V2_RATES.length; i += 2) {
     const rates = blockIO.list(V2_RATES[i]);

@@ -1,6 +1,6 @@
 // The OCI `process` object: arguments, environment, user, capabilities, limits.
 import { Json } from '../json';
-import { refuse } from '../status';
+import { refuse, warn } from '../status';
 import { capabilityMask, capabilityNames, resolveCapabilities } from './capabilities';
 
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -75,7 +75,7 @@ export function specifyCapabilities(bounding: u64, root: bool): Json {
   return result;
 }
 
-function noNewPrivileges(options: string[]): bool {
+export function noNewPrivileges(options: string[]): bool {
   let found = false;
   for (let i = 0; i < options.length; i++) {
     const option = options[i];
@@ -117,15 +117,23 @@ export function rlimitNumber(name: string): i32 {
   return -1;
 }
 
-function specifyRlimits(host: Json, facts: Json): Json {
+/** Without CAP_SYS_RESOURCE no hard limit can be raised (setrlimit(2)): it stays where the host has it, with a warning. */
+export function specifyRlimits(host: Json, facts: Json): Json {
   const result = Json.array();
+  const mayRaise = facts.strings('capabilities').includes('CAP_SYS_RESOURCE');
   const ulimits = host.list('ulimits');
   for (let i = 0; i < ulimits.length; i++) {
     const name = ulimits[i].str('name');
-    const soft = ulimits[i].int('soft');
+    let soft = ulimits[i].int('soft');
     let hard = ulimits[i].int('hard');
     if (rlimitNumber(name) < 0) refuse('UNKNOWN_ULIMIT', 'ulimits', name);
     if (hard != -1 && (soft == -1 || soft > hard)) refuse('ULIMIT_SOFT_ABOVE_HARD', 'ulimits', name, hard.toString());
+    const most = facts.child('hardLimits').int(name, -1);
+    if (!mayRaise && most >= 0 && (hard == -1 || hard > most)) {
+      warn('ULIMIT_CLAMPED', name, hard.toString(), most.toString());
+      hard = most;
+      if (soft == -1 || soft > most) soft = most;
+    }
     result.push(
       Json.object()
         .set('type', Json.of('RLIMIT_' + name.toUpperCase()))

@@ -44,7 +44,11 @@ export function readFields(value: unknown, path: string): Fields {
   };
   const fields: Fields = {
     text: (name) => typed(name, 'string', ''),
-    number: (name) => typed<number | undefined>(name, 'number', undefined),
+    number(name) {
+      const found = typed<number | undefined>(name, 'number', undefined);
+      if (found !== undefined && !Number.isInteger(found)) throw wrong(at(name), 'a whole number');
+      return found;
+    },
     flag: (name) => typed(name, 'boolean', false),
     texts(name) {
       const found = take(name);

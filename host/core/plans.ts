@@ -4,6 +4,7 @@ import type { CgroupWrite, ExecRequest, HostFacts, Plan, PlanRequest } from '../
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
 import { seccompFilter } from './seccomp.ts';
+import { warningSentences } from './warnings.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -30,7 +31,9 @@ function parts(bytes: Uint8Array): Uint8Array[] {
  */
 export function planContainer(request: PlanRequest): Plan {
   const seccomp = seccompFilter(request.container, request.facts);
-  const [json, setup, teardown] = parts(callCore('planContainer', encode({ ...request, seccompFlags: seccomp.flags }), seccomp.filter));
+  const [json, setup, teardown, warnings] = parts(
+    callCore('planContainer', encode({ ...request, seccompFlags: seccomp.flags }), seccomp.filter),
+  );
   lintPlan(setup!);
   let parsed: Described | undefined;
   const described = (): Described => {
@@ -48,7 +51,7 @@ export function planContainer(request: PlanRequest): Plan {
     },
     setup: setup!,
     teardown: teardown!,
-    warnings: seccomp.warnings,
+    warnings: warningSentences(decoder.decode(warnings)),
   };
 }
 

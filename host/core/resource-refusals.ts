@@ -31,6 +31,7 @@ export const resourceRefusals: Record<string, Refusal> = {
   V1_ONLY: unsupported((field) => `Cannot set ${field}: cgroup v2 has no such control`),
   UNIFIED_ON_V1: unsupported((_field, value) => `Cannot write "${value}": this host has cgroup v1`),
   NO_CONTROLLER: unsupported((field, value) => `Cannot set ${field}: this kernel has no "${value}" controller`),
+  SHARES_RANGE: invalid((field, value) => `Cannot set ${field} to "${value}": the range is 2 to 262144`),
   CPUS_WITH_QUOTA: invalid(() => 'Cannot set cpus: it conflicts with cpuPeriod and cpuQuota', 'Give one or the other'),
   CPUS_RANGE: invalid(
     (_field, value, cpus) =>

@@ -13,7 +13,6 @@ export interface SeccompFilter {
   flags: string[];
   /** Resolved OCI linux.seccomp; undefined: unconfined. */
   profile: unknown;
-  warnings: string[];
 }
 
 const remembered = new Map<string, SeccompFilter>();
@@ -46,7 +45,7 @@ function profileText(container: ContainerConfig): string | undefined {
 export function seccompFilter(container: ContainerConfig, facts: HostFacts): SeccompFilter {
   const text = profileText(container);
   if (text === undefined || !facts.features.includes('seccomp'))
-    return { filter: new Uint8Array(), flags: [], profile: undefined, warnings: [] };
+    return { filter: new Uint8Array(), flags: [], profile: undefined };
   const { privileged, capAdd, capDrop } = container.host;
   const target = JSON.stringify({
     architecture: facts.architecture,
@@ -60,7 +59,7 @@ export function seccompFilter(container: ContainerConfig, facts: HostFacts): Sec
     const inputs = [encoder.encode(text), encoder.encode(target)] as const;
     const filter = callCore('compileSeccomp', ...inputs);
     const profile = JSON.parse(decoder.decode(callCore('resolveSeccomp', ...inputs))) as { flags?: string[] };
-    found = { filter, flags: profile.flags ?? [], profile, warnings: [] };
+    found = { filter, flags: profile.flags ?? [], profile };
     remembered.set(key, found);
   }
   return found;

@@ -156,11 +156,11 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const record = newRecord(newId(), name ?? newName((wanted) => named(wanted) !== undefined), input, config);
       const facts = await backend.facts(namedDevices(config));
       // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
-      planRecord(
+      record.warnings = planRecord(
         context,
         { ...record, config: withoutJoins(config) },
         { facts, network: none, image, find: findRunning },
-      );
+      ).warnings;
       record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
       const container = createContainer(context, record);
       makeContainerDirectory(container.files);

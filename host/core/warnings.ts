@@ -1,0 +1,16 @@
+// What the core carries out otherwise than asked, as sentences.
+const sentences: Record<string, (field: string, value: string, became: string) => string> = {
+  ULIMIT_CLAMPED: (name, value, most) =>
+    `The ulimit ${name} of ${value === '-1' ? 'unlimited' : value} is set to ${most}: raising it further needs CAP_SYS_RESOURCE, which gantry does not have here`,
+};
+
+/** @param text four NUL-terminated strings a warning: code, field, value, what it became. */
+export function warningSentences(text: string): string[] {
+  const flat = text.split('\0').slice(0, -1);
+  const found: string[] = [];
+  for (let at = 0; at < flat.length; at += 4) {
+    const [code = '', field = '', value = '', became = ''] = flat.slice(at, at + 4);
+    found.push(sentences[code]?.(field, value, became) ?? `${field} "${value}" became "${became}" (${code})`);
+  }
+  return found;
+}
