@@ -111,7 +111,7 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('devices', () => {
     }
     const body = JSON.stringify({ Image: 'box', HostConfig: { NetworkMode: 'none', Gantry: own } });
     const { status, answer } = await post(enginePaths(here.dataRoot).socket, '/containers/create', body);
-    expect(status).toBe(400);
+    expect(status).toBe(501);
     expect(answer).toContain(`this kernel has no \\"${controller}\\" controller`);
   });
 });

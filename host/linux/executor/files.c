@@ -66,8 +66,19 @@ int64_t op_write_proc(const char *path, const char *data, size_t length) {
     return write_all(fd, data, length);
 }
 
+#define MAX_LINKS 40 // As many as the kernel follows (path_resolution(7)).
+
+// What is made where it is missing.
+struct making {
+    mode_t mode;
+    int uid, gid;
+    bool directory;
+};
+
+static int64_t ensure(int root, const char *path, struct making making, int links);
+
 // The parent directory of a path, made where missing; `name` gets the last component. The walk never leaves the root.
-static int ensure_parent(int root, const char *path, char name[256]) {
+static int ensure_parent(int root, const char *path, char name[256], int links) {
     char prefix[4096];
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/')
@@ -81,41 +92,63 @@ static int ensure_parent(int root, const char *path, char name[256]) {
     name[length - start] = 0;
     if (!strcmp(name, "..") || !strcmp(name, "."))
         return -EINVAL;
+    while (start > 1 && path[start - 1] == '/')
+        start--;
     memcpy(prefix, path, start);
     prefix[start] = 0;
     int parent = open_in_root(root, start ? prefix : "/", O_PATH | O_DIRECTORY);
     if (parent != -ENOENT)
         return parent;
-    return (int)op_ensure(root, prefix, 0755, -1, -1, true);
+    return (int)ensure(root, prefix, (struct making){0755, -1, -1, true}, links);
 }
 
-int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, bool directory) {
-    int fd = open_in_root(root, path, O_PATH | (directory ? O_DIRECTORY : 0));
+// What a link to nothing points to, made inside the root: images have /var/run -> /run without a /run.
+static int64_t ensure_target(int root, int parent, const char *path, const char *name, struct making making, int links) {
+    char target[4096], whole[8192];
+    ssize_t length = readlinkat(parent, name, target, sizeof target - 1);
+    if (length < 0 || links >= MAX_LINKS)
+        return length < 0 ? -errno : -ELOOP;
+    target[length] = 0;
+    int prefix = (int)(strlen(path) - strlen(strrchr(path, '/') ? strrchr(path, '/') + 1 : path));
+    snprintf(whole, sizeof whole, "%.*s%s", *target == '/' ? 0 : prefix, path, target);
+    return ensure(root, whole, making, links + 1);
+}
+
+static int64_t ensure(int root, const char *path, struct making making, int links) {
+    int flags = O_PATH | (making.directory ? O_DIRECTORY : 0), fd = open_in_root(root, path, flags);
     if (fd != -ENOENT)
         return fd;
     char name[256];
-    int parent = ensure_parent(root, path, name);
+    struct stat info;
+    int parent = ensure_parent(root, path, name, links), file = -1;
     if (parent < 0)
         return parent;
-    int made = -1;
-    if (directory)
-        made = mkdirat(parent, name, mode);
-    else {
-        int file = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-        if (file >= 0)
-            made = close(file);
-    }
-    int64_t result = made && errno != EEXIST ? -errno : open_in_root(parent, name, O_PATH | O_NOFOLLOW | (directory ? O_DIRECTORY : 0));
-    if (result >= 0 && !made && (uid >= 0 || gid >= 0) && fchownat((int)result, "", (uid_t)uid, (gid_t)gid, AT_EMPTY_PATH))
+    if (making.directory)
+        file = mkdirat(parent, name, making.mode);
+    else if ((file = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, making.mode)) >= 0)
+        file = close(file);
+    int64_t result;
+    if (file && errno != EEXIST)
+        result = -errno;
+    else if (file && !fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) && S_ISLNK(info.st_mode))
+        result = ensure_target(root, parent, path, name, making, links);
+    else
+        result = open_in_root(parent, name, flags | O_NOFOLLOW);
+    if (result >= 0 && !file && (making.uid >= 0 || making.gid >= 0) &&
+        fchownat((int)result, "", (uid_t)making.uid, (gid_t)making.gid, AT_EMPTY_PATH))
         result = -errno;
     close(parent);
     return result;
 }
 
+int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, bool directory) {
+    return ensure(root, path, (struct making){mode, uid, gid, directory}, 0);
+}
+
 // A symbolic link (target given) or a node, in place of whatever is there but a directory.
 int64_t op_replace_in_root(int root, const char *path, const char *target, mode_t mode, dev_t device, int uid, int gid) {
     char name[256];
-    int parent = ensure_parent(root, path, name);
+    int parent = ensure_parent(root, path, name, 0);
     if (parent < 0)
         return parent;
     int64_t result = 0;

@@ -46,7 +46,7 @@ static int serve(const char *path) {
     memcpy(address.sun_path, path, strlen(path) + 1);
     unlink(path);
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    umask(077);
+    umask(0177);
     if (listener < 0 || bind(listener, (void *)&address, sizeof address) || listen(listener, 256)) {
         fprintf(stderr, "gantry-executor: cannot listen on %s: %s\n", path, strerror(errno));
         return 1;
