@@ -1,6 +1,15 @@
 // Attacks of a process in a container on the one who runs it: each passes here only because it fails there.
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { processesOf } from '../helpers/cli.ts';
@@ -39,9 +48,10 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('a container', () => {
 
   /** What a container finds that watches for processes entering it: numbers by name. */
   async function hunt(...flags: string[]): Promise<Record<string, number>> {
-    await here.background('hunter', ...flags, 'box', 'probe', 'hunt', '60000', 'true');
+    const shared = mkdtempSync(join(here.dataRoot, 'hunt-'));
+    await here.background('hunter', '-v', `${shared}:/shared`, ...flags, 'box', 'probe', 'hunt', '60000', 'true');
     for (let i = 0; i < 3; i++) await Promise.all([1, 2, 3].map(() => here.ok('exec', 'hunter', 'true')));
-    await here.ok('exec', 'hunter', 'touch', '/stop');
+    writeFileSync(join(shared, 'stop'), '');
     expect(await here.ok('wait', 'hunter')).toBe('0');
     const log = await here.ok('logs', 'hunter');
     await here.ok('rm', 'hunter');
