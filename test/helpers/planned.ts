@@ -20,11 +20,20 @@ export interface Planned {
   close(): Promise<void>;
 }
 
-/** @param tree the image: one layer. @param devices host devices whose numbers planning needs. */
-export async function createPlanned(tree: string, devices: string[] = []): Promise<Planned> {
+/**
+ * @param tree the image: one layer.
+ * @param devices host devices whose numbers planning needs.
+ * @param cgroup another view of this machine's cgroups.
+ */
+export async function createPlanned(
+  tree: string,
+  devices: string[] = [],
+  cgroup?: HostFacts['cgroup'],
+): Promise<Planned> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-planned-'));
   const parent = `gantry-planned-${process.pid}`;
-  const facts = await createFacts()(devices);
+  const found = await createFacts()(devices);
+  const facts = cgroup === undefined ? found : { ...found, cgroup };
   for (const name of ['run', 'empty', 'empty-mask']) mkdirSync(join(directory, name));
   for (const name of ['hosts', 'hostname', 'resolv.conf']) writeFileSync(join(directory, name), `${name}\n`);
   const socket = join(directory, 'executor.sock');
