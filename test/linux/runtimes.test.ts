@@ -46,6 +46,22 @@ const configurations: Record<string, Change> = {
     request.container.domainname = 'yard.example';
   },
   'a device': host({ devices: [{ pathOnHost: '/dev/fuse', pathInContainer: '/dev/lift', cgroupPermissions: 'r' }] }),
+  'bind mounts': (request) => {
+    request.mounts = [
+      { type: 'bind', source: '/usr/share', target: '/read', sourceIsDirectory: true, readOnly: true },
+      { type: 'bind', source: '/usr/share', target: '/write', sourceIsDirectory: true },
+      { type: 'bind', source: '/etc/hostname', target: '/made/here/name', sourceIsDirectory: false },
+      {
+        type: 'bind',
+        source: '/usr/share',
+        target: '/top',
+        sourceIsDirectory: true,
+        nonRecursive: true,
+        readOnly: true,
+      },
+      { type: 'tmpfs', source: '', target: '/scratch', sourceIsDirectory: true, tmpfsSize: '1m', tmpfsMode: 0o700 },
+    ];
+  },
   init: (request) => {
     request.container.host.init = true;
     request.paths.init = executorProgram;
@@ -110,14 +126,14 @@ function normalized(
 }
 
 /** The root is an overlay here and a bind there; masks differ in what covers, but not in effect (compared apart). */
-function tableEntry({ target, type, options, superOptions }: MountLine, masked: Set<string>): string[] {
+function tableEntry({ target, type, options, superOptions, propagation }: MountLine, masked: Set<string>): string[] {
   if (target === '/' || masked.has(target) || target === '/sys/fs/cgroup/systemd') return [];
   // The directory that holds the v1 hierarchies: gantry's is read-only like them.
   if (target === '/sys/fs/cgroup') return [`${target} ${type}`];
   // crun's read-only binds of /proc lose the flags of the mount that they are part of.
-  if (/^\/proc\/(bus|fs|irq|sys)$/.test(target)) return [`${target} ${type} ${options.includes('ro')}`];
+  if (/^\/proc\/(bus|fs|irq|sys)$/.test(target)) return [`${target} ${type} ${options.includes('ro')} ${propagation}`];
   // fsmount(2) makes the mount read-only, mount(2) the file system too: nobody else mounts this one.
-  return [`${target} ${type} ${options} ${superOptions.filter((option) => option !== 'ro' && option !== 'rw')}`];
+  return [`${target} ${type} ${options} ${superOptions.filter((option) => !/^r[ow]$/.test(option))} ${propagation}`];
 }
 
 describe.skipIf(whyNoContainers() || whyNoRuntimes() || whyNoProbe())('runc, crun and gantry', () => {
