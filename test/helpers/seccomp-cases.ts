@@ -179,6 +179,17 @@ export function customProfiles(architectures: string[]): Record<string, string> 
       rule('write', 'ALLOW', [arg(0, 'EQ', 3)]),
       rule('prctl', 'ALLOW', [arg(0, 'GE', 10), arg(0, 'EQ', 3)]),
     ]),
+    'several actions for one call': profile('ALLOW', [
+      rule('ioctl', 'ERRNO', [arg(1, 'EQ', 0x5401)], '"errnoRet":5,'),
+      rule('ioctl', 'ERRNO', [arg(1, 'EQ', 0x5413)], '"errnoRet":6,'),
+      rule('ioctl', 'KILL_PROCESS', [arg(1, 'GT', 0x6000)]),
+      rule('fcntl', 'ERRNO', [arg(0, 'EQ', 3)], '"errnoRet":6,'),
+      rule('fcntl', 'ERRNO', [arg(0, 'EQ', 3), arg(1, 'EQ', 4)], '"errnoRet":5,'),
+      rule('dup3', 'ERRNO', [arg(0, 'EQ', 1)], '"errnoRet":6,'),
+      rule('dup3', 'KILL_PROCESS'),
+      rule('statfs', 'ERRNO', [], '"errnoRet":6,'),
+      rule('statfs', 'ERRNO', [arg(0, 'EQ', 1)], '"errnoRet":7,'),
+    ]),
     'a rule that repeats the default': profile('ERRNO', [
       rule('clone', 'ALLOW', [arg(0, 'MASKED_EQ', 0x7e020000, 0)]),
       rule('clone', 'ERRNO'),
