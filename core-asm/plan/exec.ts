@@ -19,7 +19,7 @@ import { AT_FDCWD, O_CLOEXEC, O_PATH } from '../kernel';
 import { filterFlags } from '../seccomp/profile';
 import { capabilityMask, resolveCapabilities } from '../spec/capabilities';
 import { namespaceFlag, specifyNamespaces } from '../spec/namespaces';
-import { environment, noNewPrivileges, specifyCapabilities, specifyRlimits } from '../spec/process';
+import { clampOomScore, environment, noNewPrivileges, specifyCapabilities, specifyRlimits } from '../spec/process';
 import { joinCgroups } from './cgroup';
 import { placesOf } from './plan';
 import { becomeProcess } from './process';
@@ -46,7 +46,7 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
   const launch = program.op(OP_LAUNCH).block();
   program.imm(0);
   joinCgroups(program, places);
-  const score = request.child('container').child('host').int('oomScoreAdj');
+  const score = clampOomScore(request.child('container').child('host').int('oomScoreAdj'), request.child('facts'));
   if (score != 0)
     program
       .op(OP_WRITE_PROC)

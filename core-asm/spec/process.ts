@@ -87,9 +87,12 @@ export function noNewPrivileges(options: string[]): bool {
 }
 
 /** Without CAP_SYS_RESOURCE the kernel refuses a value below the current one (proc(5)). */
-function clampOomScore(wanted: i64, facts: Json): i64 {
+export function clampOomScore(wanted: i64, facts: Json): i64 {
   if (wanted < -1000 || wanted > 1000) refuse('OOM_SCORE_RANGE', 'oomScoreAdj', wanted.toString());
-  return wanted;
+  const floor = facts.int('oomScoreAdj');
+  if (wanted >= floor || wanted == 0 || facts.strings('capabilities').includes('CAP_SYS_RESOURCE')) return wanted;
+  warn('OOM_SCORE_CLAMPED', 'oomScoreAdj', wanted.toString(), floor.toString());
+  return floor;
 }
 
 const RLIMITS: StaticArray<string> = [

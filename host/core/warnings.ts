@@ -2,6 +2,8 @@
 const sentences: Record<string, (field: string, value: string, became: string) => string> = {
   ULIMIT_CLAMPED: (name, value, most) =>
     `The ulimit ${name} of ${value === '-1' ? 'unlimited' : value} is set to ${most}: raising it further needs CAP_SYS_RESOURCE, which gantry does not have here`,
+  OOM_SCORE_CLAMPED: (_field, value, floor) =>
+    `The OOM score adjustment of ${value} is set to ${floor}: lowering it further needs CAP_SYS_RESOURCE, which gantry does not have here`,
 };
 
 /** @param text four NUL-terminated strings a warning: code, field, value, what it became. */

@@ -229,3 +229,26 @@ describe('a ulimit above the hard limit of the host', () => {
     expect(limited(20_000, [])).toMatchObject({ warnings: [] });
   });
 });
+
+describe('an OOM score below the one of the host', () => {
+  const scored = (oomScoreAdj: number, capabilities: string[]) =>
+    planContainer(
+      planRequest({ ...v1, capabilities: [...v1.capabilities, ...capabilities] }, (request) => {
+        request.container.host.oomScoreAdj = oomScoreAdj;
+      }),
+    );
+  const scoreOf = ({ spec }: ReturnType<typeof scored>) => (spec.process as { oomScoreAdj: number }).oomScoreAdj;
+
+  it('is raised to it, with a warning, where it may not be lowered', () => {
+    const plan = scored(-500, []);
+    expect(scoreOf(plan)).toBe(0);
+    expect(plan.warnings[0]).toContain('The OOM score adjustment of -500 is set to 0');
+    expect(scored(-500, ['CAP_SYS_RESOURCE'])).toMatchObject({ warnings: [] });
+    expect(scoreOf(scored(-500, ['CAP_SYS_RESOURCE']))).toBe(-500);
+    expect(scored(300, [])).toMatchObject({ warnings: [] });
+  });
+
+  it('is refused outside its range', () => {
+    for (const score of [-1001, 1001]) expect(() => scored(score, [])).toThrow('the range is -1000 to 1000');
+  });
+});
