@@ -1,23 +1,10 @@
-// The static probe program: compiled once a test process, and what it reports taken apart.
+// The static probe program: compiled into a tree, and what it reports taken apart.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 const source = join(import.meta.dirname, '../fixtures/probe/probe.c');
 const flags = ['-D_GNU_SOURCE', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-static', '-Os'];
-
-let compiled: string | undefined;
-
-/** Path of the program on this machine; it goes away with the process. */
-export function probeProgram(): string {
-  if (compiled !== undefined) return compiled;
-  const directory = mkdtempSync(join(tmpdir(), 'gantry-probe-'));
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-  compiled = join(directory, 'probe');
-  execFileSync('cc', [...flags, '-o', compiled, source], { stdio: 'inherit' });
-  return compiled;
-}
 
 /** Empty where it can be compiled. */
 export function whyNoProbe(): string {
@@ -26,10 +13,10 @@ export function whyNoProbe(): string {
   return reason;
 }
 
-/** Puts the program into a tree as /bin/probe. */
+/** Compiles the program into a tree, as /bin/probe. */
 export function addProbe(tree: string): void {
   mkdirSync(join(tree, 'bin'), { recursive: true });
-  copyFileSync(probeProgram(), join(tree, 'bin/probe'));
+  execFileSync('cc', [...flags, '-o', join(tree, 'bin/probe'), source], { stdio: 'inherit' });
 }
 
 /** "== name" sections of a report. */
