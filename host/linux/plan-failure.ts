@@ -37,6 +37,8 @@ export function planWarning(bytes: Uint8Array, failure: Failure): string {
 const codes: Record<string, ErrorCode> = { ENOSPC: 'DISK_FULL', EDQUOT: 'DISK_FULL' };
 
 const hints: Record<string, string> = {
+  EAGAIN:
+    'A limit on processes is reached: --pids-limit counts one more while a process is made, --ulimit nproc the whole user',
   EPERM: 'Run gantry as root; inside another container, that container must grant the privilege',
   EACCES: 'Check the permissions of the path and of the directories above it',
   ENOSPC: 'Free space on the file system that holds the data root',

@@ -50,6 +50,9 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('limits', () => {
     // The limit counts the process itself and, for a moment, the launcher that made it.
     expect(await here.box('--pids-limit', '10', 'box', 'probe', 'forkbomb', '50')).toMatch(/^forked [89] EAGAIN$/);
     expect(await here.box('box', 'probe', 'forkbomb', '50')).toBe('forked 50 ok');
+    const { status, stderr } = await here.run('--pids-limit', '1', 'box', 'true');
+    expect(status).toBe(125);
+    expect(stderr).toContain('Hint: A limit on processes is reached');
   });
 
   it('of a process: descriptors, core files, processes', async () => {
