@@ -1,15 +1,36 @@
-// What planning needs to know of this machine, from /proc and /sys. Nothing is changed and no process is started.
+// What planning needs to know of a machine, from its /proc and /sys. Nothing is changed and no process is started.
 import { access, readFile, stat } from 'node:fs/promises';
 import { release } from 'node:os';
 import type { CgroupFacts, HostFacts } from '../plan-types.ts';
 import { capabilityNames } from './capabilities.ts';
 import { cgroupLayout } from './cgroup-layout.ts';
 
+/** The machine whose facts are read: this one, or one at the end of a channel. */
+export interface Machine {
+  architecture: HostFacts['architecture'];
+  /** uname -r. */
+  release: string;
+  /** Content of a file; empty where it cannot be read. */
+  read(path: string): Promise<Uint8Array>;
+  exists(path: string): Promise<boolean>;
+}
+
+const thisMachine: Machine = {
+  architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+  release: release(),
+  read: (path) => readFile(path).catch(() => new Uint8Array(0)),
+  exists: (path) =>
+    access(path).then(
+      () => true,
+      () => false,
+    ),
+};
+
 /** Reads the facts once; `devices` are looked up at each call, because nodes come and go. */
 export function createFacts(): (devices?: string[]) => Promise<HostFacts> {
   let cached: Promise<HostFacts> | undefined;
   return async (devices = []) => {
-    cached ??= readFacts();
+    cached ??= readFacts(thisMachine);
     const facts = await cached.catch((error: unknown) => {
       cached = undefined;
       throw error;
@@ -18,27 +39,28 @@ export function createFacts(): (devices?: string[]) => Promise<HostFacts> {
   };
 }
 
-async function readFacts(): Promise<HostFacts> {
-  const cgroup = await readCgroups();
+/** Everything but `devices`. */
+export async function readFacts(machine: Machine): Promise<HostFacts> {
+  const cgroup = await readCgroups(machine);
   const [status, limits, meminfo, score, auxv] = await Promise.all([
-    text('/proc/self/status'),
-    text('/proc/self/limits'),
-    text('/proc/meminfo'),
-    text('/proc/self/oom_score_adj'),
-    readFile('/proc/self/auxv').catch(() => new Uint8Array(0)),
+    text(machine, '/proc/self/status'),
+    text(machine, '/proc/self/limits'),
+    text(machine, '/proc/meminfo'),
+    text(machine, '/proc/self/oom_score_adj'),
+    machine.read('/proc/self/auxv'),
   ]);
-  const kernel = kernelVersion(release());
-  const [cpusetCpus, cpusetMems] = await readCpusets(cgroup);
+  const kernel = kernelVersion(machine.release);
+  const [cpusetCpus, cpusetMems] = await readCpusets(machine, cgroup);
   return {
-    architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+    architecture: machine.architecture,
     kernel,
     cgroup,
     cpus: Math.max(1, listLength(cpusetCpus)),
     cpusetCpus,
     cpusetMems,
     memoryBytes: Number(/^MemTotal:\s+(\d+) kB$/m.exec(meminfo)?.[1] ?? 0) * 1024,
-    swapAccounting: await hasSwapAccounting(cgroup),
-    features: await readFeatures(kernel, cgroup, status),
+    swapAccounting: await hasSwapAccounting(machine, cgroup),
+    features: await readFeatures(machine, kernel, cgroup, status),
     capabilities: capabilityNames(BigInt(`0x${/^CapEff:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)),
     hardLimits: parseHardLimits(limits),
     oomScoreAdj: Number(score.trim() || 0),
@@ -47,15 +69,10 @@ async function readFacts(): Promise<HostFacts> {
   };
 }
 
-async function text(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch(() => '');
-}
+const decoder = new TextDecoder();
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+async function text(machine: Machine, path: string): Promise<string> {
+  return decoder.decode(await machine.read(path));
 }
 
 /** "6.18.5-cloud" → [6, 18]. */
@@ -64,18 +81,18 @@ export function kernelVersion(name: string): [number, number] {
   return [Number(major), Number(minor)];
 }
 
-async function readCgroups(): Promise<CgroupFacts> {
-  const mountinfo = await text('/proc/self/mountinfo');
+async function readCgroups(machine: Machine): Promise<CgroupFacts> {
+  const mountinfo = await text(machine, '/proc/self/mountinfo');
   const unified = cgroupLayout(mountinfo, '').mounts[''];
-  return cgroupLayout(mountinfo, unified === undefined ? '' : await text(`${unified}/cgroup.controllers`));
+  return cgroupLayout(mountinfo, unified === undefined ? '' : await text(machine, `${unified}/cgroup.controllers`));
 }
 
 /** CPUs and memory nodes that this machine (or the cgroup namespace we run in) has, in list format. */
-async function readCpusets(cgroup: CgroupFacts): Promise<[string, string]> {
+async function readCpusets(machine: Machine, cgroup: CgroupFacts): Promise<[string, string]> {
   const root = cgroup.layout === 'v2' ? cgroup.mounts[''] : cgroup.mounts.cpuset;
   const first = async (...paths: string[]): Promise<string> => {
     for (const path of paths) {
-      const found = (await text(path)).trim();
+      const found = (await text(machine, path)).trim();
       if (found !== '') return found;
     }
     return '0';
@@ -97,23 +114,28 @@ export function listLength(list: string): number {
 }
 
 /** v1 has the file in every cgroup; v2 in every cgroup but the root, so there the kernel's age decides (5.8). */
-async function hasSwapAccounting({ layout, mounts }: CgroupFacts): Promise<boolean> {
-  if (layout === 'v2') return !/\bswapaccount=0\b/.test(await text('/proc/cmdline'));
-  return mounts.memory !== undefined && (await exists(`${mounts.memory}/memory.memsw.limit_in_bytes`));
+async function hasSwapAccounting(machine: Machine, { layout, mounts }: CgroupFacts): Promise<boolean> {
+  if (layout === 'v2') return !/\bswapaccount=0\b/.test(await text(machine, '/proc/cmdline'));
+  return mounts.memory !== undefined && (await machine.exists(`${mounts.memory}/memory.memsw.limit_in_bytes`));
 }
 
-async function readFeatures(kernel: [number, number], cgroup: CgroupFacts, status: string): Promise<string[]> {
+async function readFeatures(
+  machine: Machine,
+  kernel: [number, number],
+  cgroup: CgroupFacts,
+  status: string,
+): Promise<string[]> {
   const [filesystems, apparmor] = await Promise.all([
-    text('/proc/filesystems'),
-    text('/sys/module/apparmor/parameters/enabled'),
+    text(machine, '/proc/filesystems'),
+    text(machine, '/sys/module/apparmor/parameters/enabled'),
   ]);
   const atLeast = (major: number, minor: number): boolean =>
     kernel[0] > major || (kernel[0] === major && kernel[1] >= minor);
   const has = (name: string): boolean => new RegExp(`\\t${name}$`, 'm').test(filesystems);
-  const namespace = (name: string): Promise<boolean> => exists(`/proc/self/ns/${name}`);
+  const namespace = (name: string): Promise<boolean> => machine.exists(`/proc/self/ns/${name}`);
   const found: Record<string, boolean> = {
     apparmor: apparmor.startsWith('Y'),
-    selinux: await exists('/sys/fs/selinux/enforce'),
+    selinux: await machine.exists('/sys/fs/selinux/enforce'),
     time_namespace: await namespace('time'),
     user_namespace: await namespace('user'),
     cgroup_namespace: await namespace('cgroup'),
@@ -124,9 +146,9 @@ async function readFeatures(kernel: [number, number], cgroup: CgroupFacts, statu
     overlay: has('overlay'),
     erofs: has('erofs'),
     fuse: has('fuse'),
-    ipv6: await exists('/proc/net/if_inet6'),
-    bfq: cgroup.mounts.blkio !== undefined && (await exists(`${cgroup.mounts.blkio}/blkio.bfq.io_serviced`)),
-    psi: await exists('/proc/pressure'),
+    ipv6: await machine.exists('/proc/net/if_inet6'),
+    bfq: cgroup.mounts.blkio !== undefined && (await machine.exists(`${cgroup.mounts.blkio}/blkio.bfq.io_serviced`)),
+    psi: await machine.exists('/proc/pressure'),
     // cgroup.kill: Linux 5.14.
     cgroup_kill: cgroup.layout === 'v2' && atLeast(5, 14),
   };
