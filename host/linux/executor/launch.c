@@ -126,11 +126,12 @@ static int64_t await_clone(struct runner *runner) {
             return 0;
         if (report.kind == REPORT_WARNED)
             runner->warn(runner, report.op, report.value);
+        else if (report.kind == REPORT_TERMINAL)
+            runner->terminal = fd; // C may be there before L says that it cloned it.
         else if (report.kind == REPORT_FAILED) {
             runner->failed_op = report.op;
             return -report.value;
-        } else if (fd >= 0)
-            close(fd);
+        }
     }
 }
 
