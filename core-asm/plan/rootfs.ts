@@ -42,7 +42,8 @@ import {
   S_IFIFO,
 } from '../kernel';
 import { refuse } from '../status';
-import { appendMount, CgroupMounts, mountAttributes, MountContext, newFileSystem } from './mounts';
+import { appendMount, CgroupMounts, mountAttributes, MountContext } from './mounts';
+import { mountOverlayOn, newOverlay, takesLayersOneByOne } from './overlay';
 import { ProgramWriter } from './program';
 
 /** Mounts the root over an empty directory of the host, in the container's own mount namespace. Returns the root's register. */
@@ -58,13 +59,17 @@ export function mountRoot(program: ProgramWriter, request: Json): i32 {
   const rootfs = request.child('rootfs');
   const lower = rootfs.strings('lower');
   if (lower.length == 0) refuse('BAD_INPUT', 'rootfs.lower');
-  const root = rootfs.has('upper') ? mountOverlay(program, request, rootfs, lower) : cloneTree(program, lower[0]);
+  const place = request.child('paths').str('emptyDirectory');
+  const facts = request.child('facts');
+  const layered = rootfs.has('upper');
+  if (layered && !takesLayersOneByOne(facts)) return mountOverlayOn(program, place, rootfs, facts.str('architecture'));
+  const root = layered ? newOverlay(program, rootfs) : cloneTree(program, lower[0]);
   program
     .op(OP_MOVE_MOUNT)
     .reg(root)
     .str('')
     .imm(AT_FDCWD)
-    .str(request.child('paths').str('emptyDirectory'))
+    .str(place)
     .imm(MOVE_MOUNT_F_EMPTY_PATH)
     .because('the root needs a place to pivot from');
   return root;
@@ -77,21 +82,6 @@ function cloneTree(program: ProgramWriter, path: string): i32 {
     .str(path)
     .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)
     .into();
-}
-
-/** "lowerdir+" takes one layer a call since Linux 6.8; before, all go into one option. */
-function mountOverlay(program: ProgramWriter, request: Json, rootfs: Json, lower: string[]): i32 {
-  const kernel = request.child('facts').list('kernel');
-  const major = kernel.length > 0 ? kernel[0].integer : 0;
-  const minor = kernel.length > 1 ? kernel[1].integer : 0;
-  const data: string[] = [];
-  if (major > 6 || (major == 6 && minor >= 8)) {
-    for (let i = 0; i < lower.length; i++) data.push('lowerdir+=' + lower[i]);
-  } else data.push('lowerdir=' + lower.join(':'));
-  data.push('upperdir=' + rootfs.str('upper'));
-  data.push('workdir=' + rootfs.str('work'));
-  if (rootfs.flag('volatile')) data.push('volatile');
-  return newFileSystem(program, 'overlay', 'overlay', data, 0);
 }
 
 /** Everything below the root, in the order of the spec. */

@@ -24,6 +24,10 @@ const number = (op: Op, index: number): bigint | undefined => {
 
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40n;
 
+/** The one mount on a path of the host: the root, while nothing of the container is mounted yet. */
+const rootPlacement = (child: Op[]): Op | undefined =>
+  child.find((op) => op.name === 'move_mount' || (op.name === 'mount' && text(op, 2) === 'overlay'));
+
 const rules: Rule[] = [
   {
     name: 'every mount target inside the container is an fd resolved in the root',
@@ -31,7 +35,7 @@ const rules: Rule[] = [
       child.find((op, index) => {
         if (op.name !== 'move_mount') return false;
         const target = op.operands[2];
-        if (target?.kind !== 'register') return index !== child.findIndex((other) => other.name === 'move_mount');
+        if (target?.kind !== 'register') return op !== rootPlacement(child);
         const maker = child.slice(0, index).findLast((other) => other.destination === target.register);
         return (
           !['ensure_dir', 'ensure_file', 'open_in_root'].includes(maker?.name ?? '') ||
@@ -41,8 +45,8 @@ const rules: Rule[] = [
       }),
   },
   {
-    name: 'no mount by path but the change of propagation',
-    violation: (child) => child.find((op) => op.name === 'mount' && text(op, 1) !== '/'),
+    name: 'no mount by path but the root and the change of propagation',
+    violation: (child) => child.find((op) => op.name === 'mount' && text(op, 1) !== '/' && op !== rootPlacement(child)),
   },
   {
     name: 'nothing but fds 0-2 survives',

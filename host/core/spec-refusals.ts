@@ -3,7 +3,8 @@ import type { Refusal } from './refusal.ts';
 
 const invalid = (message: Refusal['message'], hint?: Refusal['hint']): Refusal =>
   hint === undefined ? { error: 'INVALID_ARGUMENT', message } : { error: 'INVALID_ARGUMENT', message, hint };
-const unsupported = (message: Refusal['message']): Refusal => ({ error: 'UNSUPPORTED', message });
+const unsupported = (message: Refusal['message'], hint?: Refusal['hint']): Refusal =>
+  hint === undefined ? { error: 'UNSUPPORTED', message } : { error: 'UNSUPPORTED', message, hint };
 
 export const specRefusals: Record<string, Refusal> = {
   UNKNOWN_CAPABILITY: invalid(
@@ -29,6 +30,11 @@ export const specRefusals: Record<string, Refusal> = {
   MOUNT_NOT_CLEAN: invalid((_field, value) => `Cannot mount on "${value}": the target must not hold ".."`),
   MOUNT_PROPAGATION: invalid((_field, value) => `Cannot read the propagation "${value}"`),
   MOUNT_OPTION_LONG: invalid((_field, value) => `Cannot pass the mount option "${value}": longer than 255 bytes`),
+  OVERLAY_OPTIONS_LONG: unsupported(
+    (_field, layers, size) =>
+      `Cannot mount an image of ${layers} layers: kernels before 6.8 take 4095 bytes of names, these are ${size}`,
+    'Use a newer kernel, an image of fewer layers, or a shorter data root',
+  ),
   NO_FREEZER: unsupported((_field, value) => `Cannot ${value} the container: this host has no freezer cgroup`),
   NO_APPARMOR: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no AppArmor`),
   NO_SELINUX: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no SELinux`),
