@@ -74,6 +74,8 @@ export function makeCgroups(program: ProgramWriter, places: CgroupPlaces, facts:
     const mount = places.mounts[i];
     const parts = places.parent.split('/');
     let path = mount;
+    // A controller reaches a cgroup only through every one above it, and nobody else may have enabled it at the root.
+    if (places.unified) delegate(program, path, facts);
     for (let j = 0; j < parts.length; j++) {
       path += '/' + parts[j];
       program.op(OP_MKDIRAT).imm(AT_FDCWD).str(path).imm(0o755).policy(POLICY_IGNORE).because('may be there already');

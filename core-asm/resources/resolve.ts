@@ -109,6 +109,8 @@ function resolveCpu(resources: Json, facts: Json, unified: bool): Json {
   if (period != 0) result.set('period', Json.int(period));
   const rtPeriod = resources.int('cpuRealtimePeriod');
   const rtRuntime = resources.int('cpuRealtimeRuntime');
+  if (unified && rtPeriod != 0) refuse('V1_ONLY', 'cpuRealtimePeriod', rtPeriod.toString());
+  if (unified && rtRuntime != 0) refuse('V1_ONLY', 'cpuRealtimeRuntime', rtRuntime.toString());
   if (rtRuntime > 0 && rtPeriod > 0 && rtRuntime > rtPeriod)
     refuse('REALTIME_ABOVE_PERIOD', 'cpuRealtimeRuntime', rtRuntime.toString(), rtPeriod.toString());
   if (unified && rtRuntime != 0) refuse('V1_ONLY', 'cpuRealtimeRuntime', rtRuntime.toString());
