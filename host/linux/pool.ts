@@ -65,6 +65,8 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
     if (closed || makers >= MAKERS) return;
     makers++;
     try {
+      // On v2 a container is cloned into its cgroup, which costs nothing, and a slot's cgroup could not be renamed.
+      if ((await facts()).cgroup.layout === 'v2') return;
       while (!closed && ready.size + makers - 1 < wanted && failures < 3) await make();
       failures = 0;
     } catch {
