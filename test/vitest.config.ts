@@ -1,4 +1,5 @@
-// Two projects: "unit" needs no privileges and takes seconds; "linux" drives this kernel and needs root.
+// Three projects: "unit" needs no privileges and takes seconds; "linux" drives this kernel and needs root; "vm" boots guests,
+// after the others because it takes both CPUs.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -21,6 +22,18 @@ export default defineConfig({
           hookTimeout: 120_000,
           pool: 'forks',
           poolOptions: { forks: { singleFork: true } },
+        },
+      },
+      {
+        test: {
+          name: 'vm',
+          root: 'test',
+          include: ['vm/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          pool: 'forks',
+          poolOptions: { forks: { singleFork: true } },
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -138,7 +138,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
 }
 
 /** The container's supervisor forks another for this connection, which greets in its turn. */
-function enter(controlSocket: string): Promise<Connection> {
+export function enter(controlSocket: string): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const gone = (cause?: unknown): void =>
       reject(new GantryError('INVALID_STATE', 'Cannot enter the container: it is not running', { cause }));
