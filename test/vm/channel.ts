@@ -34,12 +34,9 @@ export function createChannel(port: Socket): Channel {
   let last = 0;
   let held = Buffer.alloc(0);
   let ready!: () => void;
-  let lost!: (error: Error) => void;
-  const readiness = new Promise<void>((resolve, reject) => {
+  const readiness = new Promise<void>((resolve) => {
     ready = resolve;
-    lost = reject;
   });
-  readiness.catch(() => {});
 
   const send = (stream: number, type: number, payload: Uint8Array = Buffer.alloc(0)): void => {
     const header = Buffer.alloc(HEADER);
@@ -75,7 +72,6 @@ export function createChannel(port: Socket): Channel {
   });
   port.on('error', () => {});
   port.once('close', () => {
-    lost(new Error('the guest closed its port'));
     for (const stream of streams.values()) stream.end(255);
     streams.clear();
   });

@@ -21,8 +21,11 @@ export type Architecture = 'x86_64' | 'aarch64';
 const debianNames: Record<Architecture, string> = { x86_64: 'amd64', aarch64: 'arm64' };
 const cache = join(import.meta.dirname, '../../node_modules/.cache/guests');
 
-/** What a guest needs beyond what its kernel has built in. */
-const moduleNames = ['virtio_pci', 'virtio_console', 'virtio_blk', 'overlay', 'bridge', 'veth'];
+/** What a guest needs beyond what its kernel has built in. libcrc32c finds crc32c_generic by no dependency but an alias. */
+const moduleNames =
+  'virtio_pci virtio_console virtio_blk overlay bridge veth crc32c_generic nf_tables nft_chain_nat nft_masq nft_ct'.split(
+    ' ',
+  );
 
 export interface GuestPackages {
   kernel: string;

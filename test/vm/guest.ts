@@ -23,7 +23,7 @@ const BOOT_TIMEOUT_MS = 120_000;
 const DISK_BYTES = 64 * 1024 ** 2;
 
 const applets =
-  'sh cat chmod cmp cp cut dd df echo env false find grep head hostname id ip kill ls mkdir mknod mount nproc ps readlink rm rmdir sed seq sleep sort stat stty sync tail test timeout touch tr true tty umount uname wc yes';
+  'sh cat chmod cmp cp cut dd df echo env false find grep head hostname id ip kill ls mkdir mknod mount nproc ps readlink rm rmdir sed seq sleep sort stat stty sync tail test timeout touch tr true tty umount uname wc wget yes';
 
 /** By architecture: no accelerator, so that every machine can do it. */
 const machines: Record<Architecture, { program: string; args: string[]; console: string }> = {
@@ -64,10 +64,7 @@ function guestFiles(architecture: Architecture, directory: string): InitramfsEnt
   const text = (path: string, content: string): InitramfsEntry => ({ path, file: Buffer.from(content) });
   const inModules = modules.map((path) => program(`modules/${path.replace(/^.*\//, '')}`, path));
   return [
-    ...['bin', 'modules', 'empty', 'empty-mask', 'etc'].map((path) => ({ path })),
-    ...['image', 'image/bin', 'image/etc', 'image/tmp', 'image/home', 'upper-image', 'upper-image/etc'].map((path) => ({
-      path,
-    })),
+    ...['empty', 'empty-mask', 'image/tmp'].map((path) => ({ path })),
     program('init', join(directory, `agent-${architecture}`)),
     program('bin/gantry-executor', join(dist, 'executor', `gantry-executor-${architecture}`)),
     program('image/bin/busybox', busybox),
@@ -84,17 +81,26 @@ function guestFiles(architecture: Architecture, directory: string): InitramfsEnt
   ];
 }
 
+export interface GuestOptions {
+  memoryMb?: number;
+  /** What it holds besides. */
+  files?: InitramfsEntry[];
+}
+
 /** Boots and waits for the agent; the caller closes. */
-export async function startGuest(architecture: Architecture): Promise<Guest> {
+export async function startGuest(
+  architecture: Architecture,
+  { memoryMb = 512, files = [] }: GuestOptions = {},
+): Promise<Guest> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-guest-'));
   const path = (name: string): string => join(directory, name);
-  writeFileSync(path('initramfs'), initramfs(guestFiles(architecture, directory)));
+  writeFileSync(path('initramfs'), initramfs([...guestFiles(architecture, directory), ...files]));
   writeFileSync(path('disk'), '');
   truncateSync(path('disk'), DISK_BYTES);
   const listener = createServer();
   await once(listener.listen(path('port')), 'listening');
   const connected = once(listener, 'connection');
-  const child = spawnMachine(architecture, path);
+  const child = spawnMachine(architecture, memoryMb, path);
   const end = endAtExit(child, directory);
   try {
     const [port] = (await beforeItEnds(connected, child, path)) as [Socket];
@@ -122,7 +128,7 @@ export async function startGuest(architecture: Architecture): Promise<Guest> {
   }
 }
 
-function spawnMachine(architecture: Architecture, path: (name: string) => string): ChildProcess {
+function spawnMachine(architecture: Architecture, memoryMb: number, path: (name: string) => string): ChildProcess {
   const { program, args, console: device } = machines[architecture];
   const { kernel } = guestPackages(architecture);
   const fixed = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-accel', 'tcg,thread=multi'];
@@ -132,7 +138,7 @@ function spawnMachine(architecture: Architecture, path: (name: string) => string
   return spawn(
     program,
     [
-      ...[...args, ...fixed, '-m', '512', '-smp', '2', ...boot],
+      ...[...args, ...fixed, '-m', String(memoryMb), '-smp', '2', ...boot],
       ...['-serial', `file:${path('console')}`, '-device', 'virtio-serial-pci', ...port, ...disk],
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },

@@ -11,7 +11,7 @@ const DIRECTORY = 0o040755;
 const PROGRAM = 0o100755;
 const LINK = 0o120777;
 
-/** Parents come before what is in them. */
+/** Directories that files lie in need no entry of their own. */
 export function initramfs(entries: InitramfsEntry[]): Buffer {
   const parts: Uint8Array[] = [];
   const add = (inode: number, { path, file, link }: InitramfsEntry): void => {
@@ -22,7 +22,15 @@ export function initramfs(entries: InitramfsEntry[]): Buffer {
     const header = `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}${path}\0`;
     parts.push(padded(Buffer.from(header)), padded(content));
   };
-  for (const [index, entry] of entries.entries()) add(index + 1, entry);
+  const known = new Set<string>();
+  const addWithParents = (entry: InitramfsEntry): void => {
+    const parent = entry.path.slice(0, Math.max(0, entry.path.lastIndexOf('/')));
+    if (parent !== '' && !known.has(parent)) addWithParents({ path: parent });
+    if (known.has(entry.path)) return;
+    known.add(entry.path);
+    add(known.size, entry);
+  };
+  entries.forEach(addWithParents);
   add(0, { path: 'TRAILER!!!', file: new Uint8Array(0) });
   return Buffer.concat(parts);
 }
