@@ -43,7 +43,8 @@ export function guestPackages(architecture: Architecture): GuestPackages {
     const work = mkdtempSync(join(cache, 'work-'));
     try {
       fill(work, architecture);
-      renameSync(join(work, 'complete'), target);
+      // Another process may have been faster.
+      if (!existsSync(target)) renameSync(join(work, 'complete'), target);
     } finally {
       rmSync(work, { recursive: true, force: true });
     }

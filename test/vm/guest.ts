@@ -83,7 +83,7 @@ function guestFiles(architecture: Architecture, directory: string): InitramfsEnt
 
 export interface GuestOptions {
   memoryMb?: number;
-  /** What it holds besides. */
+  /** What it holds besides, or in place of its own. */
   files?: InitramfsEntry[];
 }
 
@@ -92,9 +92,9 @@ export async function startGuest(
   architecture: Architecture,
   { memoryMb = 512, files = [] }: GuestOptions = {},
 ): Promise<Guest> {
-  const directory = mkdtempSync(join(tmpdir(), 'gantry-guest-'));
+  const directory = mkdtempSync(join(tmpdir(), `gantry-guest-${process.pid}-`));
   const path = (name: string): string => join(directory, name);
-  writeFileSync(path('initramfs'), initramfs([...guestFiles(architecture, directory), ...files]));
+  writeFileSync(path('initramfs'), initramfs([...files, ...guestFiles(architecture, directory)]));
   writeFileSync(path('disk'), '');
   truncateSync(path('disk'), DISK_BYTES);
   const listener = createServer();
