@@ -74,6 +74,7 @@ static void prepare_system(void) {
     mount_or_give_up("devtmpfs", "/dev", MS_NOSUID, "mode=755");
     load_modules();
     mount_or_give_up("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=620,ptmxmode=666");
+    mount_or_give_up("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777");
     mount_or_give_up("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=755");
     mount_or_give_up("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777");
     mount_or_give_up("tmpfs", "/data", 0, "mode=755");
