@@ -166,7 +166,9 @@ export const OP_FREEZE = 97;
 export const OP_COPY_UP = 98;
 /** set_dumpable_after_exec(): nothing survives: close every fd above 2 on exec, make the process non-dumpable until then. */
 export const OP_SEAL = 99;
-export const OP_END = 100;
+/** container_cgroup(mount point): in an exec's supervisor: the v2 cgroup that the container's first process is in. Result: O_PATH fd. */
+export const OP_CONTAINER_CGROUP = 105;
+export const OP_END = 106;
 
 export const LAUNCH_PARKED = 1;
 

@@ -2,6 +2,7 @@
 import {
   OP_CLONE,
   OP_CLOSE,
+  OP_CONTAINER_CGROUP,
   OP_CONTAINER_PIDFD,
   OP_LAUNCH,
   OP_OPENAT,
@@ -34,14 +35,8 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
   program.op(OP_SUPERVISE).imm(flags).imm(0);
   const places = placesOf(request, request.str('id'));
   let cgroup = -1;
-  if (places.unified && places.mounts.length > 0)
-    cgroup = program
-      .op(OP_OPENAT)
-      .imm(AT_FDCWD)
-      .str(places.directory(places.mounts[0]))
-      .imm(O_PATH | O_CLOEXEC)
-      .imm(0)
-      .into();
+  // Not by its name: where a container has made cgroups below its own (systemd does), no process may join the one above.
+  if (places.unified && places.mounts.length > 0) cgroup = program.op(OP_CONTAINER_CGROUP).str(places.mounts[0]).into();
   const container = program.op(OP_CONTAINER_PIDFD).into();
   const launch = program.op(OP_LAUNCH).block();
   program.imm(0);

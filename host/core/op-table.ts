@@ -83,6 +83,7 @@ define(abi.OP_STDIO, 'stdio', 'i');
 define(abi.OP_BPF_DEVICE, 'bpf_device', 'fbn');
 define(abi.OP_REMOVE_CGROUP, 'remove_cgroup', 's');
 define(abi.OP_CONTAINER_PIDFD, 'container_pidfd', '');
+define(abi.OP_CONTAINER_CGROUP, 'container_cgroup', 's');
 define(abi.OP_SUPERVISE, 'supervise', 'xi');
 define(abi.OP_CONTROL_SOCKET, 'control_socket', 's');
 define(abi.OP_LOG, 'log', 'sii');

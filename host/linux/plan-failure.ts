@@ -23,7 +23,8 @@ export function planFailure(bytes: Uint8Array, failure: Failure): GantryError {
       { hint: 'Choose a directory of the image with -w, and a user who may enter it', details },
     );
   const message = `Cannot ${action(op, program)}: ${errnoText(failure.errno)} (${position(op)})`;
-  return new GantryError(codes[details.errno] ?? 'PLAN_FAILED', message, { hint: hints[details.errno], details });
+  const hint = lacksController(op, details.errno) ? controllerHint : hints[details.errno];
+  return new GantryError(codes[details.errno] ?? 'PLAN_FAILED', message, { hint, details });
 }
 
 /** A warning of the executor as a sentence. */
@@ -32,6 +33,15 @@ export function planWarning(bytes: Uint8Array, failure: Failure): string {
   const op = program.ops[failure.op];
   if (op === undefined || failure.phase === PHASE_TEARDOWN) return `Op ${failure.op}: ${errnoText(failure.errno)}`;
   return `Left out: ${action(op, program)}: ${errnoText(failure.errno)} (${position(op)})`;
+}
+
+const controllerHint =
+  'The cgroup above hands this controller on to nobody: processes must not be in it, and under systemd it needs Delegate=yes';
+
+/** cgroup v2 shows the files of a controller only where every cgroup above has enabled it. */
+function lacksController(op: Op, errno: string): boolean {
+  const [path = ''] = strings(op);
+  return op.name === 'write_file' && errno === 'ENOENT' && /\/(cpu|cpuset|io|memory|pids|hugetlb)\.[^/]+$/.test(path);
 }
 
 const codes: Record<string, ErrorCode> = { ENOSPC: 'DISK_FULL', EDQUOT: 'DISK_FULL' };

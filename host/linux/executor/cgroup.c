@@ -90,6 +90,32 @@ int64_t op_freeze(const char *path, bool frozen, bool unified) {
     return result;
 }
 
+// The line of a file in /proc that begins with `key`, without it; false where there is none.
+static bool line_of(const char *path, const char *key, char *line, int size) {
+    FILE *file = fopen(path, "re");
+    bool found = false;
+    while (file && !found && fgets(line, size, file))
+        found = !strncmp(line, key, strlen(key));
+    if (file)
+        fclose(file);
+    if (found)
+        memmove(line, line + strlen(key), strlen(line + strlen(key)) + 1);
+    line[found ? strcspn(line, "\n") : 0] = 0;
+    return found;
+}
+
+// Should the pid be another process's by now, the setns(2) by pidfd that follows in the program fails.
+int64_t op_container_cgroup(int pidfd, const char *mount) {
+    char source[64], line[4096], path[8192];
+    snprintf(source, sizeof source, "/proc/self/fdinfo/%d", pidfd);
+    long pid = pidfd >= 0 && line_of(source, "Pid:", line, sizeof line) ? atol(line) : -1;
+    snprintf(source, sizeof source, "/proc/%ld/cgroup", pid);
+    if (pid <= 0 || !line_of(source, "0::", line, sizeof line))
+        return -ESRCH;
+    snprintf(path, sizeof path, "%s%s", mount, line);
+    return result_of(open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
 int64_t op_bpf_device(int cgroup, const void *instructions, size_t length) {
     union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insns = (uint64_t)(uintptr_t)instructions,
                            .insn_cnt = (uint32_t)(length / 8), .license = (uint64_t)(uintptr_t) "Apache-2.0"};

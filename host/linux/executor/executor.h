@@ -108,6 +108,7 @@ int64_t op_copy_up(int source, int target);
 int64_t op_remove_cgroup(const char *path);
 int64_t op_kill_cgroup(const char *path, int signal);
 int64_t op_freeze(const char *path, bool frozen, bool unified);
+int64_t op_container_cgroup(int pidfd, const char *mount);
 int64_t op_bpf_device(int cgroup, const void *instructions, size_t length);
 bool oom_happened(int fd);
 // netlink.c

@@ -125,6 +125,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_FREEZE: return op_freeze(TEXT(0), NUMBER(1) != 0, NUMBER(2) == 2);
     case ABI_OP_COPY_UP: return op_copy_up(FD(0), FD(1));
     case ABI_OP_SEAL: return op_seal();
+    case ABI_OP_CONTAINER_CGROUP: return op_container_cgroup(runner->container_pidfd, TEXT(0));
     }
     return -EINVAL;
 }
