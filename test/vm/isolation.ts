@@ -1,13 +1,14 @@
 // What a container in a guest sees, and what the guest's kernel forbids it.
 import { expect, it } from 'vitest';
 import type { Containers } from './containers.ts';
+import type { Architecture } from './debian.ts';
 
 const sh = (script: string): string[] => ['sh', '-c', script];
 const namespaces = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'time', 'user', 'uts'];
 const EPERM = 1;
 const ENOSYS = 38;
 
-export function isolationScenarios(containers: () => Containers): void {
+export function isolationScenarios(containers: () => Containers, architecture: Architecture): void {
   const run: Containers['run'] = (...args) => containers().run(...args);
 
   it('has a namespace of its own of each kind but the user namespace', async () => {
@@ -71,6 +72,16 @@ export function isolationScenarios(containers: () => Containers): void {
     const expected = [0, EPERM, EPERM, EPERM, EPERM, ENOSYS, ENOSYS];
     expect(output).toBe(calls.map((call, index) => `${call} ${expected[index]}\n`).join(''));
   });
+
+  if (architecture === 'x86_64')
+    it('decides the calls of i386 by their own numbers', async () => {
+      const { output } = await run(['probe', 'i386-getpid', 'i386-keyctl', 'i386-unknown']);
+      expect(output).toBe(`i386-getpid 0\ni386-keyctl ${EPERM}\ni386-unknown ${ENOSYS}\n`);
+      const unconfined = await run(['probe', 'i386-keyctl'], (request) => {
+        request.container.host.securityOpt = ['seccomp=unconfined'];
+      });
+      expect(unconfined.output).toBe('i386-keyctl 0\n');
+    });
 
   it('may call what is forbidden by default where seccomp is unconfined', async () => {
     const { output } = await run(['probe', 'keyctl', 'unshare-user', 'personality'], (request) => {

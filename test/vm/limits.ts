@@ -118,6 +118,21 @@ export function limitScenarios(containers: () => Containers): void {
     });
   });
 
+  it('says why where the cgroup above cannot hand a controller on', async () => {
+    await guest('mkdir /sys/fs/cgroup/busy; sleep 1000 > /dev/null 2>&1 & echo $! > /sys/fs/cgroup/busy/cgroup.procs');
+    const started = containers().start(['true'], (request) => {
+      request.container.host.cgroupParent = 'busy';
+      request.container.host.resources = { memory: '64m' };
+    });
+    await expect(started).rejects.toMatchObject({
+      code: 'PLAN_FAILED',
+      hint: expect.stringContaining('hands this controller on to nobody'),
+    });
+    await guest(
+      'echo 1 > /sys/fs/cgroup/busy/cgroup.kill; until rmdir /sys/fs/cgroup/busy 2> /dev/null; do sleep 0.05; done',
+    );
+  });
+
   it('refuses what cgroup v2 has no control for', () => {
     const refused: Resources[] = [
       { memory: '64m', oomKillDisable: true },

@@ -83,4 +83,18 @@ export function processScenarios(containers: () => Containers): void {
     container.process.signal(SIGKILL);
     await container.ended();
   });
+
+  // As systemd and docker-in-docker do: cgroup v2 lets no process stay in a cgroup that hands controllers on.
+  it('is entered where it has moved itself into a cgroup below its own', async () => {
+    const own = '/sys/fs/cgroup';
+    const move = `mkdir ${own}/init && echo 1 > ${own}/init/cgroup.procs && echo +pids > ${own}/cgroup.subtree_control`;
+    const container = await containers().start(sh(`${move} && echo ready; sleep 1000`), (request) => {
+      request.container.host.privileged = true;
+    });
+    await until(() => container.output() === 'ready\n', 'the move');
+    expect((await containers().exec(container, ['cat', '/proc/self/cgroup'])).output).toBe('0::/init\n');
+    container.process.signal(SIGKILL);
+    await container.ended();
+    expect(await containers().guest.ok(`test -e ${container.cgroup} || echo gone`)).toBe('gone');
+  });
 }

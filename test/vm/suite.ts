@@ -28,7 +28,7 @@ export function testInGuest(architecture: Architecture): void {
       expect(await guest.ok('cat /sys/fs/cgroup/cgroup.subtree_control')).toBe('');
     });
 
-    isolationScenarios(() => containers);
+    isolationScenarios(() => containers, architecture);
     processScenarios(() => containers);
     limitScenarios(() => containers);
     deviceScenarios(() => containers);
