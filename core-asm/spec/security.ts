@@ -17,9 +17,11 @@ export function checkSecurityOptions(host: Json, features: string[]): bool {
     const name = option.split(separator)[0];
     const value = option.substring(name.length + 1);
     if (name == 'apparmor') {
-      if (value != 'unconfined' && !features.includes('apparmor')) refuse('NO_APPARMOR', 'securityOpt', option);
+      if (value != 'unconfined')
+        refuse(features.includes('apparmor') ? 'NO_PROFILES' : 'NO_APPARMOR', 'securityOpt', option);
     } else if (name == 'label') {
-      if (value != 'disable' && !features.includes('selinux')) refuse('NO_SELINUX', 'securityOpt', option);
+      if (value != 'disable')
+        refuse(features.includes('selinux') ? 'NO_PROFILES' : 'NO_SELINUX', 'securityOpt', option);
     } else if (name == 'systempaths') {
       if (value == 'unconfined') unconfined = true;
       else refuse('SECURITY_OPTION', 'securityOpt', option);

@@ -105,6 +105,17 @@ describe('bad input', () => {
     ['capability', host({ capAdd: ['FLY'] }), 'Cannot read capAdd "FLY": no such capability'],
     ['sysctl of the host', host({ sysctls: { 'vm.swappiness': '1' } }), 'it would change the whole host'],
     ['security option', host({ securityOpt: ['sorcery=1'] }), 'Cannot read the security option "sorcery=1"'],
+    [
+      'an AppArmor profile where the kernel has AppArmor',
+      () =>
+        plan(
+          (request) => {
+            request.container.host.securityOpt = ['apparmor=web'];
+          },
+          { ...v1, features: [...v1.features, 'apparmor'] },
+        ),
+      'gantry does not apply AppArmor profiles',
+    ],
     ['AppArmor', host({ securityOpt: ['apparmor=web'] }), 'this kernel has no AppArmor'],
     [
       'ulimit',
