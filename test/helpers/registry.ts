@@ -30,13 +30,20 @@ export function freePort(): Promise<number> {
   });
 }
 
-export async function startRegistry(): Promise<TestRegistry> {
+export interface RegistryOptions {
+  /** Directory of the blobs, which stays; absent: one of its own. */
+  storage?: string;
+  readonly?: boolean;
+}
+
+export async function startRegistry({ storage, readonly = false }: RegistryOptions = {}): Promise<TestRegistry> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-registry-'));
   const host = `127.0.0.1:${await freePort()}`;
   const config = join(directory, 'config.yml');
+  const data = storage ?? join(directory, 'data');
   writeFileSync(
     config,
-    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${directory}/data}}\nhttp: {addr: "${host}"}\n`,
+    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${data}}, maintenance: {readonly: {enabled: ${readonly}}}}\nhttp: {addr: "${host}"}\n`,
   );
   const child: ChildProcess = spawn('/usr/bin/docker-registry', ['serve', config], { stdio: 'ignore' });
   await until(

@@ -1,0 +1,19 @@
+// What containers may leave on a machine that ended without their clean-up: mounts, cgroups, interfaces.
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { bridgeName } from '../../host/engine/bridge.ts';
+
+/** Sentences about what is still there of a data root and its containers; empty where nothing is. */
+export function leftovers(dataRoot: string, ids: string[]): string[] {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(dataRoot));
+  const cgroups = execFileSync('find', ['/sys/fs/cgroup', '-xdev', '-maxdepth', '4', '-type', 'd'], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter((path) => ids.some((id) => path.includes(id)));
+  const bridge = bridgeName(dataRoot);
+  const links = readdirSync('/sys/class/net').filter((name) => name === bridge);
+  return [...mounts, ...cgroups, ...links];
+}
