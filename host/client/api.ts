@@ -37,7 +37,13 @@ export function createApi(endpoint: Endpoint, start: (() => Promise<void>) | und
         socketPath: endpoint.socket,
         method,
         path: VERSION + path + queryText(options.query),
-        headers: { host: 'gantry', ...headers, ...options.headers },
+        // An engine that refuses what is still being sent must not close before its answer is read.
+        headers: {
+          host: 'gantry',
+          ...(options.stream === undefined ? {} : { connection: 'keep-alive' }),
+          ...headers,
+          ...options.headers,
+        },
         ...(options.signal ? { signal: options.signal } : {}),
         agent: false,
       };

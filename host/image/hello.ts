@@ -28,7 +28,7 @@ export async function makeHello(content: ContentStore, layers: LayerStore): Prom
     });
   const tar = await helloLayer(await readFile(path));
   const diffId = digestOf(tar);
-  if (!(await layers.has(diffId))) await layers.add(diffId, [tar] as unknown as AsyncIterable<Uint8Array>);
+  if (!(await layers.has(diffId))) await layers.add(diffId, () => [tar] as unknown as AsyncIterable<Uint8Array>);
   await content.put(tar);
   const config = JSON.stringify({
     created: CREATED,

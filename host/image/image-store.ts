@@ -1,7 +1,7 @@
 // Images as the engine sees them: found by name or ID, pulled, loaded, tagged, removed. Read this file first.
 import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
-import { type Catalog, type CatalogEntry, openCatalog } from './catalog.ts';
+import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
 import type { Credentials } from './credentials.ts';
 import { HELLO, makeHello } from './hello.ts';
@@ -68,28 +68,57 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     return { id, ...known.config, size: known.size, tags: named(catalog.tags), digests: named(catalog.digests) };
   };
 
-  const register = (
-    pulled: { id: string; layers: { blob: string; diffId: string }[]; manifest?: string },
-    tags: Reference[],
-    digest?: string,
-  ): void => {
-    catalog.change((file) => {
-      file.images[pulled.id] ??= {
-        layers: pulled.layers,
-        ...(pulled.manifest ? { manifest: pulled.manifest } : {}),
+  /** One at a time: what a removal sweeps away and what an arrival relies on must not be the same. */
+  let last: Promise<unknown> = Promise.resolve();
+  const exclusively = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = last.then(work);
+    last = done.catch(() => {});
+    return done;
+  };
+
+  /** False where something of it was removed in the meantime. */
+  const register = (arrived: Arrived, tags: Reference[], digests: string[] = []): Promise<boolean> =>
+    exclusively(async () => {
+      const there = await Promise.all(arrived.layers.map(({ diffId }) => layers.has(diffId)));
+      if (there.includes(false) || !(await content.has(arrived.id))) return false;
+      const entry: CatalogEntry = {
+        layers: await Promise.all(arrived.layers.map((layer) => storedLayer(layer, catalog, content))),
+        ...(arrived.manifest ? { manifest: arrived.manifest } : {}),
         addedAt: new Date().toISOString(),
       };
-      for (const reference of tags) file.tags[fullTag(reference)] = pulled.id;
-      const [first] = tags;
-      if (digest !== undefined && first !== undefined)
-        file.digests[`${first.registry}/${first.repository}@${digest}`] = pulled.id;
+      catalog.change((file) => {
+        file.images[arrived.id] ??= entry;
+        for (const reference of tags) file.tags[fullTag(reference)] = arrived.id;
+        for (const digest of digests) file.digests[digest] = arrived.id;
+      });
+      return true;
     });
+
+  /** Brings it again where a removal took a part of it away while it came. */
+  const bring = async <T extends Arrived>(
+    fetch: () => Promise<T>,
+    tags: (arrived: T) => Reference[],
+    digests?: (arrived: T) => string[],
+  ): Promise<T> => {
+    for (let tries = 1; ; tries++) {
+      const arrived = await fetch();
+      if (await register(arrived, tags(arrived), digests?.(arrived))) return arrived;
+      if (tries === BRINGS_MAX)
+        throw new GantryError(
+          'IN_USE',
+          `Cannot keep the image ${shortId(arrived.id)}: its layers are removed as they come`,
+        );
+    }
   };
 
   const ensureHello = async (): Promise<string> => {
-    const made = await makeHello(content, layers);
-    register(made, [parseReference(HELLO)]);
-    return made.id;
+    const tags = [parseReference(HELLO)];
+    return (
+      await bring(
+        () => makeHello(content, layers),
+        () => tags,
+      )
+    ).id;
   };
 
   const store: ImageStore = {
@@ -111,23 +140,33 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         const image = await imageOf(await ensureHello());
         return { image, digest: image.id, upToDate: true };
       }
-      const pulled = await pullImage(reference, content, layers, {
-        platform: platform ?? hostPlatform(),
-        credentials,
-        progress,
-      });
-      const upToDate = catalog.images[pulled.id] !== undefined;
-      const tags = reference.tag === undefined ? [] : [reference];
-      register(pulled, tags, pulled.digest);
-      if (tags.length === 0)
-        catalog.change((file) => {
-          file.digests[`${reference.registry}/${reference.repository}@${pulled.digest}`] = pulled.id;
-        });
+      const known = new Set(Object.keys(catalog.images));
+      const pulled = await bring(
+        () =>
+          pullImage(reference, content, layers, {
+            platform: platform ?? hostPlatform(),
+            wanted: platform,
+            credentials,
+            progress,
+          }),
+        // As with docker: who names a digest gets no tag.
+        () => (reference.digest === undefined ? [reference] : []),
+        ({ digest }) => [`${reference.registry}/${reference.repository}@${digest}`],
+      );
+      const upToDate = known.has(pulled.id);
       return { image: await imageOf(pulled.id), digest: pulled.digest, upToDate };
     },
     async load(archive, progress = () => {}) {
       const loaded = await loadArchive(archive, content, layers, hostPlatform(), progress);
-      for (const image of loaded) register(image, image.tags.map(parseReference));
+      for (const image of loaded)
+        if (!(await register(image, image.tags.map(parseReference))))
+          throw new GantryError(
+            'IN_USE',
+            `Cannot load ${image.tags[0] ?? shortId(image.id)}: its layers were removed in the meantime`,
+            {
+              hint: 'Load it again',
+            },
+          );
       return Promise.all(loaded.map(({ id }) => imageOf(id)));
     },
     async save(names) {
@@ -153,45 +192,63 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         file.tags[fullTag(reference)] = id;
       });
     },
-    async remove(name, force, inUse) {
-      const image = await store.find(name);
-      const byId = isId(name, image.id);
-      const owned = image.tags.length + image.digests.length;
-      const last = byId ? true : image.tags.length <= 1;
-      if (byId && image.tags.length > 1 && !force)
-        throw new GantryError(
-          'IN_USE',
-          `Cannot remove "${name}": unable to delete ${shortId(image.id)} (must be forced) - image is referenced in multiple repositories`,
-          {
-            hint: 'Remove its names one by one, or add -f',
-          },
-        );
-      const user = last || byId ? inUse(image.id) : undefined;
-      if (user !== undefined && !(force && !byId && owned > 0))
-        throw new GantryError(
-          'IN_USE',
-          `Cannot remove "${name}": conflict: unable to remove repository reference "${name}" (must force) - container ${user} is using its referenced image ${shortId(image.id)}`,
-          {
-            hint: 'Remove the container first',
-          },
-        );
-      const entry = catalog.images[image.id]!;
-      const gone = byId ? undefined : fullTag(parseReference(name));
-      catalog.change((file) => {
-        for (const table of [file.tags, file.digests])
-          for (const key of Object.keys(table))
-            if (table[key] === image.id && (gone === undefined || key === gone || last)) delete table[key];
-        if (last && user === undefined) delete file.images[image.id];
-      });
-      parsed.delete(image.id);
-      const untagged = last ? [...image.tags, ...image.digests] : [familiarReference(parseReference(name))];
-      const deleted =
-        last && user === undefined ? [image.id, ...(await sweep(catalog, content, layers, image.id, entry))] : [];
-      return { untagged, deleted };
-    },
+    remove: (name, force, inUse) => exclusively(() => remove(name, force, inUse)),
     layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
   };
+
+  const remove: ImageStore['remove'] = async (name, force, inUse) => {
+    const image = await store.find(name);
+    const byId = isId(name, image.id);
+    const owned = image.tags.length + image.digests.length;
+    const last = byId ? true : image.tags.length <= 1;
+    if (byId && image.tags.length > 1 && !force)
+      throw new GantryError(
+        'IN_USE',
+        `Cannot remove "${name}": unable to delete ${shortId(image.id)} (must be forced) - image is referenced in multiple repositories`,
+        {
+          hint: 'Remove its names one by one, or add -f',
+        },
+      );
+    const user = last || byId ? inUse(image.id) : undefined;
+    if (user !== undefined && !(force && !byId && owned > 0))
+      throw new GantryError(
+        'IN_USE',
+        `Cannot remove "${name}": conflict: unable to remove repository reference "${name}" (must force) - container ${user} is using its referenced image ${shortId(image.id)}`,
+        {
+          hint: 'Remove the container first',
+        },
+      );
+    const entry = catalog.images[image.id]!;
+    const gone = byId ? undefined : fullTag(parseReference(name));
+    catalog.change((file) => {
+      for (const table of [file.tags, file.digests])
+        for (const key of Object.keys(table))
+          if (table[key] === image.id && (gone === undefined || key === gone || last)) delete table[key];
+      if (last && user === undefined) delete file.images[image.id];
+    });
+    parsed.delete(image.id);
+    const untagged = last ? [...image.tags, ...image.digests] : [familiarReference(parseReference(name))];
+    const deleted =
+      last && user === undefined ? [image.id, ...(await sweep(catalog, content, layers, image.id, entry))] : [];
+    return { untagged, deleted };
+  };
   return store;
+}
+
+/** Most attempts of a pull whose layers are removed while they come. */
+const BRINGS_MAX = 3;
+
+interface Arrived {
+  id: string;
+  layers: LayerEntry[];
+  manifest?: string;
+}
+
+/** A layer that was there already may be stored packed otherwise, under another digest. */
+async function storedLayer(layer: LayerEntry, catalog: Catalog, content: ContentStore): Promise<LayerEntry> {
+  if (await content.has(layer.blob)) return layer;
+  const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
+  return others.find(({ diffId }) => diffId === layer.diffId) ?? layer;
 }
 
 function fullTag({ registry, repository, tag = 'latest' }: Reference): string {

@@ -8,8 +8,8 @@ import type { Unpacker } from './unpack.ts';
 
 export interface LayerStore {
   has(diffId: string): Promise<boolean>;
-  /** Makes a layer; nothing of it is seen before it is whole. @throws {GantryError} DIGEST_MISMATCH, INVALID_ARCHIVE, DISK_FULL. */
-  add(diffId: string, tar: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Makes a layer from what `open` gives; nothing of it is seen before it is whole. Who makes the same one waits. @throws {GantryError} DIGEST_MISMATCH, INVALID_ARCHIVE, DISK_FULL. */
+  add(diffId: string, open: () => AsyncIterable<Uint8Array>): Promise<void>;
   /** Bytes of the layer's files. */
   size(diffId: string): Promise<number>;
   /** Directory of the layer's tree, in overlayfs' format of whiteouts. */
@@ -59,10 +59,10 @@ export function createLayerStore(directory: string, unpacker: Unpacker): LayerSt
         () => true,
         () => false,
       ),
-    async add(diffId, tar) {
+    async add(diffId, open) {
       const before = working.get(diffId);
       if (before !== undefined) return before;
-      const made = make(diffId, tar).finally(() => working.delete(diffId));
+      const made = make(diffId, open()).finally(() => working.delete(diffId));
       working.set(diffId, made);
       return made;
     },

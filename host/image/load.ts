@@ -169,7 +169,7 @@ async function unpackImage(
     if (await layers.has(diffId)) continue;
     if (!(await content.has(blob))) throw damaged(`it has no layer ${blob}`);
     progress({ id: shortId(blob), status: 'Loading layer' });
-    await layers.add(diffId, decompress(content.stream(blob) as unknown as AsyncIterable<Uint8Array>));
+    await layers.add(diffId, () => decompress(content.stream(blob) as unknown as AsyncIterable<Uint8Array>));
   }
   return {
     id: configDigest,

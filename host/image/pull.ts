@@ -19,6 +19,8 @@ export interface Descriptor {
 
 export interface PullOptions {
   platform: Platform;
+  /** What the user asked for by name: nothing else will do. */
+  wanted?: Platform | undefined;
   credentials?: Credentials | undefined;
   progress: (line: Progress) => void;
 }
@@ -45,9 +47,23 @@ export async function pullImage(
   layers: LayerStore,
   options: PullOptions,
 ): Promise<Pulled> {
-  const name = familiarName(reference);
   const credentials = options.credentials ?? (await storedCredentials(reference.registry));
   const registry = createRegistry(reference, credentials);
+  try {
+    return await pullFrom(registry, reference, content, layers, options);
+  } finally {
+    registry.close();
+  }
+}
+
+async function pullFrom(
+  registry: Registry,
+  reference: Reference,
+  content: ContentStore,
+  layers: LayerStore,
+  options: PullOptions,
+): Promise<Pulled> {
+  const name = familiarName(reference);
   const top = await fetchManifest(registry, reference.digest ?? reference.tag ?? 'latest', reference.digest, name);
   let json = readJson(top.bytes, name);
   let manifestDigest = digestOf(top.bytes);
@@ -67,7 +83,13 @@ export async function pullImage(
       `Cannot pull "${name}": its manifest is of an unknown kind (${json.mediaType ?? top.mediaType})`,
     );
   const bytes = await fetchSmall(registry, content, config);
-  const { diffIds } = parseImageConfig(bytes, name);
+  const { diffIds, platform } = parseImageConfig(bytes, name);
+  if (options.wanted !== undefined && !matchesPlatform(platform, options.wanted))
+    throw new GantryError(
+      'IMAGE_NOT_FOUND',
+      `Cannot pull "${name}": no matching manifest for ${options.wanted.os}/${options.wanted.architecture}`,
+      { hint: `It is there for ${platform.os}/${platform.architecture}` },
+    );
   if (diffIds.length !== blobs.length)
     throw new GantryError(
       'INVALID_ARCHIVE',
@@ -166,13 +188,25 @@ async function fetchLayer(
   }
   if (await content.has(digest)) {
     progress({ id, status: 'Extracting', current: size, total: size });
-    await layers.add(diffId, decompress(content.stream(digest) as unknown as AsyncIterable<Uint8Array>));
+    await layers.add(diffId, () => decompress(content.stream(digest) as unknown as AsyncIterable<Uint8Array>));
     progress({ id, status: 'Pull complete' });
     return;
   }
+  await layers.add(diffId, () => decompress(storing(registry, content, { digest, size }, progress)));
+  progress({ id, status: 'Pull complete' });
+}
+
+/** A blob as it comes, which is stored by the way. */
+async function* storing(
+  registry: Registry,
+  content: ContentStore,
+  { digest, size }: Descriptor,
+  progress: (line: Progress) => void,
+): AsyncGenerator<Uint8Array> {
+  const id = shortId(digest);
   const ingest = await content.begin();
-  let told = 0;
-  const stored = (async function* () {
+  try {
+    let told = 0;
     for await (const chunk of registry.blob(digest, size)) {
       await ingest.write(chunk);
       if (ingest.size - told >= PROGRESS_EVERY || ingest.size === size) {
@@ -183,13 +217,9 @@ async function fetchLayer(
     }
     await ingest.commit(digest); // Before the layer is believed: a wrong digest fails the unpacking too.
     progress({ id, status: 'Download complete' });
-  })();
-  try {
-    await layers.add(diffId, decompress(stored));
   } finally {
     await ingest.abort();
   }
-  progress({ id, status: 'Pull complete' });
 }
 
 /** Runs `work` on every item, so many at once; the first failure is thrown when the running ones have ended. */

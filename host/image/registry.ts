@@ -1,7 +1,9 @@
-// A client of the OCI distribution API: manifests and blobs, with token authentication and resumed downloads.
+// A client of the OCI distribution API: manifests and blobs, with logins, retries and resumed downloads.
 import { GantryError } from '../errors.ts';
 import type { Credentials } from './credentials.ts';
 import type { Reference } from './reference.ts';
+import { authorize, refused } from './registry-login.ts';
+import { type Answer, createTransport, hasCertificates, readBody } from './transport.ts';
 
 export interface Manifest {
   bytes: Buffer;
@@ -15,6 +17,7 @@ export interface Registry {
   manifest(reference: string): Promise<Manifest>;
   /** Bytes of a blob; a broken connection is taken up again where it broke. */
   blob(digest: string, size: number): AsyncGenerator<Uint8Array>;
+  close(): void;
 }
 
 const ACCEPT = [
@@ -25,60 +28,78 @@ const ACCEPT = [
 ].join(', ');
 
 const ATTEMPTS = 4;
+const MANIFEST_MAX = 8 << 20;
+const ERROR_MAX = 1 << 16;
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/;
 
-/** Plain http is spoken with loopback registries only. */
-export function registryUrl(registry: string): string {
-  if (LOOPBACK.test(registry)) return `http://${registry}`;
-  return `https://${registry === 'docker.io' ? 'registry-1.docker.io' : registry}`;
-}
-
 export function createRegistry(reference: Reference, credentials?: Credentials): Registry {
-  const base = `${registryUrl(reference.registry)}/v2/${reference.repository}`;
+  const transport = createTransport();
+  const host = reference.registry === 'docker.io' ? 'registry-1.docker.io' : reference.registry;
   const name = `${reference.registry}/${reference.repository}`;
   let authorization: string | undefined;
+  // Plain http is spoken with loopback registries only, and there only until TLS is met.
+  let scheme = LOOPBACK.test(host) && !hasCertificates(host) ? 'http' : 'https';
+  let settled = scheme === 'https';
 
-  const request = async (url: string, headers: Record<string, string>): Promise<Response> => {
+  const sendOnce = async (path: string, headers: Record<string, string>): Promise<Answer> => {
+    const url = new URL(`${scheme}://${host}/v2/${reference.repository}/${path}`);
+    const answer = await transport
+      .send(url, { headers: { ...headers, ...(authorization ? { authorization } : {}) } })
+      .catch((error: NodeJS.ErrnoException) => {
+        if (settled || !/^(ECONNRESET|EPIPE|HPE_)/.test(error.code ?? '')) throw error;
+        return undefined;
+      });
+    const wantsTls =
+      !settled && (answer === undefined || (answer.status === 400 && /HTTPS/.test(await bodyText(answer))));
+    settled = true;
+    if (!wantsTls && answer !== undefined) return answer;
+    scheme = 'https';
+    return sendOnce(path, headers);
+  };
+
+  const request = async (path: string, headers: Record<string, string>): Promise<Answer> => {
     for (let attempt = 1; ; attempt++) {
-      const answer = await send(url, { ...headers, ...(authorization ? { authorization } : {}) }, name).catch(
-        (error) => {
-          if (attempt >= ATTEMPTS) throw error;
-          return undefined;
-        },
-      );
-      if (answer?.ok) return answer;
+      const answer = await sendOnce(path, headers).catch((error: NodeJS.ErrnoException) => {
+        if (attempt >= ATTEMPTS || isHopeless(error)) throw unreachable(name, host, error);
+        return undefined;
+      });
+      if (answer !== undefined && answer.status >= 200 && answer.status < 300) return answer;
       if (answer?.status === 401 && attempt < ATTEMPTS) {
-        await answer.body?.cancel();
-        const challenge = answer.headers.get('www-authenticate') ?? '';
+        answer.body.resume();
         if (authorization !== undefined && attempt > 2) throw refused(name, credentials);
-        authorization = await authorize(challenge, reference, credentials);
+        authorization = await authorize(transport, answer.headers['www-authenticate'] ?? '', reference, credentials);
         continue;
       }
-      if (answer !== undefined && !(answer.status === 429 || answer.status >= 500))
-        throw await failure(answer, name, url, credentials);
-      if (attempt >= ATTEMPTS) throw await failure(answer!, name, url, credentials);
-      const wait = Number(answer?.headers.get('retry-after') ?? 0) * 1000 || 250 * 2 ** attempt;
-      await answer?.body?.cancel();
-      await new Promise((resolve) => setTimeout(resolve, Math.min(wait, 10_000)));
+      const worthAnotherTry = answer === undefined || answer.status === 429 || answer.status >= 500;
+      if (answer !== undefined && (!worthAnotherTry || attempt >= ATTEMPTS))
+        throw await failure(answer, name, path, credentials);
+      const wanted = Number(answer?.headers['retry-after'] ?? Number.NaN) * 1000;
+      answer?.body.resume();
+      await pause(Number.isNaN(wanted) ? 250 * 2 ** attempt : Math.min(wanted, 10_000));
     }
   };
 
   return {
     async manifest(wanted) {
-      const answer = await request(`${base}/manifests/${wanted}`, { accept: ACCEPT });
+      const { body, headers } = await request(`manifests/${wanted}`, { accept: ACCEPT });
+      const bytes = await readBody(body, MANIFEST_MAX).catch((error) => {
+        throw unreachable(name, host, error);
+      });
+      const digest = headers['docker-content-digest'];
       return {
-        bytes: Buffer.from(await answer.arrayBuffer()),
-        mediaType: (answer.headers.get('content-type') ?? '').split(';')[0]!.trim(),
-        digest: answer.headers.get('docker-content-digest') ?? undefined,
+        bytes,
+        mediaType: (headers['content-type'] ?? '').split(';')[0]!.trim(),
+        digest: typeof digest === 'string' ? digest : undefined,
       };
     },
     async *blob(digest, size) {
       let at = 0;
-      for (let attempt = 1; at < size || size === 0; attempt++) {
+      for (let attempt = 1; ; attempt++) {
+        const before = at;
         try {
-          const answer = await request(`${base}/blobs/${digest}`, at > 0 ? { range: `bytes=${at}-` } : {});
+          const answer = await request(`blobs/${digest}`, at > 0 ? { range: `bytes=${at}-` } : {});
           let skip = at > 0 && answer.status !== 206 ? at : 0;
-          for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
+          for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
             const fresh = skip >= chunk.length ? undefined : chunk.subarray(skip);
             skip = Math.max(0, skip - chunk.length);
             if (fresh === undefined) continue;
@@ -93,51 +114,63 @@ export function createRegistry(reference: Reference, credentials?: Credentials):
           if (at === size) return;
           throw new Error(`the connection ended after ${at} of ${size} bytes`);
         } catch (cause) {
-          if (cause instanceof GantryError && cause.code !== 'REGISTRY_FAILED') throw cause;
-          if (attempt >= ATTEMPTS) throw cause instanceof GantryError ? cause : unreachable(name, cause);
+          // What was answered was tried again already; a cut connection is not hopeless as long as it brings something.
+          if (cause instanceof GantryError) throw cause;
+          if (at > before) attempt = 0;
+          if (attempt >= ATTEMPTS) throw unreachable(name, host, cause as Error);
+          await pause(100 * 2 ** attempt);
         }
       }
     },
+    close: () => transport.close(),
   };
 }
 
-async function send(url: string, headers: Record<string, string>, name: string): Promise<Response> {
-  try {
-    return await fetch(url, { headers: { ...headers, 'user-agent': 'gantry' } });
-  } catch (cause) {
-    throw unreachable(name, cause);
-  }
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-function unreachable(name: string, cause: unknown): GantryError {
-  const inner = (cause as { cause?: NodeJS.ErrnoException }).cause;
-  const reason = inner?.code ?? inner?.message ?? (cause as Error).message;
-  return new GantryError('REGISTRY_FAILED', `Cannot reach the registry of "${name}": ${reason}`, {
+/** Nobody listens, nobody is called so, or nobody can tell who it is: waiting does not help. */
+function isHopeless({ code = '' }: NodeJS.ErrnoException): boolean {
+  return /^(ECONNREFUSED|ENOTFOUND)$/.test(code) || isCertificateError(code);
+}
+
+function isCertificateError(code: string): boolean {
+  return /CERT|SELF_SIGNED|VERIFY_LEAF|ISSUER/.test(code);
+}
+
+function unreachable(name: string, host: string, cause: NodeJS.ErrnoException): GantryError {
+  const { code = '', message } = cause;
+  if (isCertificateError(code))
+    return new GantryError('REGISTRY_FAILED', `Cannot trust the registry of "${name}": ${message}`, {
+      hint: `If it is yours, put the certificate of its authority into /etc/docker/certs.d/${host}/ca.crt`,
+      cause,
+    });
+  return new GantryError('REGISTRY_FAILED', `Cannot reach the registry of "${name}": ${code || message}`, {
     hint: 'Check the name of the registry and the network; an image can also be loaded from a file: gantry load -i FILE',
     cause,
   });
 }
 
-function refused(name: string, credentials: Credentials | undefined): GantryError {
-  const reason = credentials === undefined ? 'it wants a login' : `it refuses the login of "${credentials.username}"`;
-  return new GantryError('AUTH_FAILED', `Cannot pull "${name}": pull access denied, ${reason}`, {
-    hint: 'The repository may not exist or may be private; log in with "docker login" for a private one',
-  });
+function bodyText({ body }: Answer): Promise<string> {
+  return readBody(body, ERROR_MAX).then(String, () => '');
 }
 
 async function failure(
-  answer: Response,
+  answer: Answer,
   name: string,
-  url: string,
+  path: string,
   credentials: Credentials | undefined,
 ): Promise<GantryError> {
-  const text = await answer.text().catch(() => '');
+  const said = /"message"\s*:\s*"([^"]*)"/.exec(await bodyText(answer))?.[1];
+  const [kind, id] = path.split('/');
   if (answer.status === 404)
-    return new GantryError('IMAGE_NOT_FOUND', `Cannot pull "${name}": the registry has no ${what(url)}`, {
-      hint: 'Check the spelling of name and tag',
-    });
+    return new GantryError(
+      'IMAGE_NOT_FOUND',
+      `Cannot pull "${name}": the registry has no ${kind === 'blobs' ? `blob ${id}` : `manifest for "${id}"`}`,
+      { hint: 'Check the spelling of name and tag' },
+    );
   if (answer.status === 401 || answer.status === 403) return refused(name, credentials);
-  const said = /"message"\s*:\s*"([^"]*)"/.exec(text)?.[1];
   return new GantryError(
     'REGISTRY_FAILED',
     `Cannot pull "${name}": the registry answered ${answer.status}${said ? `: ${said}` : ''}`,
@@ -145,77 +178,4 @@ async function failure(
       hint: answer.status === 429 ? 'The registry limits how often one may pull; wait, or log in' : 'Try again later',
     },
   );
-}
-
-function what(url: string): string {
-  const [, kind, id] = /\/(manifests|blobs)\/(.+)$/.exec(url) ?? [];
-  return kind === 'blobs' ? `blob ${id}` : `manifest for "${id}"`;
-}
-
-/** RFC 7235 challenge → the value of the Authorization header. */
-async function authorize(challenge: string, reference: Reference, credentials?: Credentials): Promise<string> {
-  const basic = credentials && Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64');
-  if (/^basic/i.test(challenge)) {
-    if (basic === undefined) throw refused(`${reference.registry}/${reference.repository}`, credentials);
-    return `Basic ${basic}`;
-  }
-  const parameters = Object.fromEntries(
-    [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
-  );
-  if (!/^bearer/i.test(challenge) || parameters.realm === undefined)
-    throw new GantryError(
-      'REGISTRY_FAILED',
-      `Cannot log in to "${reference.registry}": unknown challenge "${challenge}"`,
-    );
-  const url = new URL(parameters.realm);
-  const name = `${reference.registry}/${reference.repository}`;
-  const scope = parameters.scope ?? `repository:${reference.repository}:pull`;
-  const token =
-    credentials?.identityToken === undefined
-      ? await tokenByGet(url, parameters.service, scope, basic, name)
-      : await tokenByPost(url, parameters.service, scope, credentials.identityToken, name);
-  return `Bearer ${token}`;
-}
-
-async function tokenByGet(
-  url: URL,
-  service: string | undefined,
-  scope: string,
-  basic: string | undefined,
-  name: string,
-): Promise<string> {
-  if (service !== undefined) url.searchParams.set('service', service);
-  url.searchParams.set('scope', scope);
-  return tokenOf(await send(url.href, basic === undefined ? {} : { authorization: `Basic ${basic}` }, name), name);
-}
-
-async function tokenByPost(
-  url: URL,
-  service: string | undefined,
-  scope: string,
-  refresh: string,
-  name: string,
-): Promise<string> {
-  const body = new URLSearchParams({
-    grant_type: 'refresh_token',
-    refresh_token: refresh,
-    scope,
-    service: service ?? '',
-    client_id: 'gantry',
-  });
-  try {
-    return await tokenOf(await fetch(url, { method: 'POST', body }), name);
-  } catch (cause) {
-    if (cause instanceof GantryError) throw cause;
-    throw unreachable(name, cause);
-  }
-}
-
-async function tokenOf(answer: Response, name: string): Promise<string> {
-  if (!answer.ok) throw refused(name, undefined);
-  const { token, access_token } = (await answer.json()) as { token?: string; access_token?: string };
-  const found = token ?? access_token;
-  if (found === undefined)
-    throw new GantryError('AUTH_FAILED', `Cannot pull "${name}": the token server sent no token`);
-  return found;
 }
