@@ -1,4 +1,5 @@
 // /images: list, inspect, pull, load, save, tag, remove.
+import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
@@ -62,10 +63,8 @@ export function imageRoutes(engine: Engine): Route[] {
   const save = async (call: Call, names: string[]): Promise<void> => {
     const archive = await images.save(names);
     call.response.writeHead(200, { 'content-type': 'application/x-tar' });
-    for await (const chunk of archive)
-      if (!call.response.write(chunk))
-        await new Promise((resolve) => call.response.once('drain', resolve).once('close', resolve));
-    call.response.end();
+    // A failure cuts the connection: the client must not take half an archive for a whole one.
+    await pipeline(archive, call.response);
   };
 
   const list = async (call: Call): Promise<void> => {

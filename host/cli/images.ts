@@ -1,5 +1,5 @@
 // Commands on images.
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync, rmSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { GantryError } from '../errors.ts';
 import { type Command, MANY } from './command.ts';
@@ -31,7 +31,9 @@ const columns: [string, string][] = [
 ];
 
 function rowsOf(image: Summary, whole: boolean): Record<string, unknown>[] {
-  const names = image.RepoTags.length > 0 ? image.RepoTags : ['<none>:<none>'];
+  // Pulled by digest it has a repository but no tag.
+  const untagged = image.RepoDigests.length > 0 ? image.RepoDigests.map((name) => name.split('@')[0]) : ['<none>'];
+  const names = image.RepoTags.length > 0 ? image.RepoTags : untagged.map((name) => `${name}:<none>`);
   return names.map((name) => {
     const colon = name.lastIndexOf(':');
     const Repository = name.slice(0, colon);
@@ -136,7 +138,14 @@ const save: Command = {
       });
     const names = parsed.args.map((name) => `names=${encodeURIComponent(name)}`).join('&');
     const answer = await api.open('GET', `/images/get?${names}`);
-    await pipeline(answer, file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 }));
+    const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
+    await pipeline(answer, output).catch((cause: Error) => {
+      if (file !== undefined) rmSync(file, { force: true });
+      throw new GantryError('INTERNAL', `Cannot save the images: ${cause.message}`, {
+        hint: `See what the engine says: gantry info`,
+        cause,
+      });
+    });
     return 0;
   },
 };

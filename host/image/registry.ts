@@ -132,15 +132,29 @@ function pause(milliseconds: number): Promise<void> {
 
 /** Nobody listens, nobody is called so, or nobody can tell who it is: waiting does not help. */
 function isHopeless({ code = '' }: NodeJS.ErrnoException): boolean {
-  return /^(ECONNREFUSED|ENOTFOUND)$/.test(code) || isCertificateError(code);
+  return /^(ECONNREFUSED|ENOTFOUND)$/.test(code) || isCertificateError(code) || isClientRefused(code);
+}
+
+/** The registry's TLS alert about the certificate that we showed or did not show. */
+function isClientRefused(code: string): boolean {
+  return /ALERT_(BAD_CERTIFICATE|CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)/.test(code);
 }
 
 function isCertificateError(code: string): boolean {
-  return /CERT|SELF_SIGNED|VERIFY_LEAF|ISSUER/.test(code);
+  return /CERT|SELF_SIGNED|VERIFY_LEAF|ISSUER/.test(code) && !isClientRefused(code);
 }
 
 function unreachable(name: string, host: string, cause: NodeJS.ErrnoException): GantryError {
   const { code = '', message } = cause;
+  if (isClientRefused(code))
+    return new GantryError(
+      'AUTH_FAILED',
+      `Cannot log in to the registry of "${name}": it wants a certificate of its client`,
+      {
+        hint: `Put client.cert and client.key into /etc/docker/certs.d/${host}/`,
+        cause,
+      },
+    );
   if (isCertificateError(code))
     return new GantryError('REGISTRY_FAILED', `Cannot trust the registry of "${name}": ${message}`, {
       hint: `If it is yours, put the certificate of its authority into /etc/docker/certs.d/${host}/ca.crt`,

@@ -1,4 +1,5 @@
 // `save`: images as one tar that is both a docker-archive and an OCI layout.
+import { once } from 'node:events';
 import type { Catalog } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
 import { GantryError } from '../errors.ts';
@@ -19,6 +20,7 @@ export async function* saveArchive(
 ): AsyncGenerator<Uint8Array> {
   const { pack } = await import('tar-stream');
   const tar = pack();
+  const gone = new Promise<void>((resolve) => tar.once('close', () => resolve()));
   const written = new Set<string>();
   const file = (name: string, text: string | Uint8Array): void => {
     tar.entry({ name, mode: 0o644, mtime: EPOCH }, Buffer.from(text));
@@ -29,8 +31,10 @@ export async function* saveArchive(
     written.add(digest);
     const header = { name: blobPath(digest), mode: 0o644, mtime: EPOCH, size: await content.size(digest) };
     const entry = tar.entry(header) as unknown as NodeJS.WritableStream;
-    for await (const chunk of content.stream(digest))
-      if (!entry.write(chunk as Buffer)) await new Promise((resolve) => entry.once('drain', resolve));
+    for await (const chunk of content.stream(digest)) {
+      if (!entry.write(chunk as Buffer)) await Promise.race([once(entry, 'drain'), gone]);
+      if (tar.destroyed) return; // The reader went away.
+    }
     entry.end();
   };
 

@@ -1,7 +1,7 @@
 // A real registry on loopback (Debian's docker-registry), filled with skopeo.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './cli.ts';
@@ -30,30 +30,43 @@ export function freePort(): Promise<number> {
   });
 }
 
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true));
+    socket.once('error', () => resolve(false)).once('connect', () => socket.destroy());
+  });
+}
+
 export interface RegistryOptions {
   /** Directory of the blobs, which stays; absent: one of its own. */
   storage?: string;
   readonly?: boolean;
+  /** Further members of its configuration, YAML. */
+  auth?: string;
+  tls?: string;
 }
 
-export async function startRegistry({ storage, readonly = false }: RegistryOptions = {}): Promise<TestRegistry> {
+export async function startRegistry({
+  storage,
+  readonly = false,
+  auth,
+  tls,
+}: RegistryOptions = {}): Promise<TestRegistry> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-registry-'));
   const host = `127.0.0.1:${await freePort()}`;
   const config = join(directory, 'config.yml');
   const data = storage ?? join(directory, 'data');
-  writeFileSync(
-    config,
-    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${data}}, maintenance: {readonly: {enabled: ${readonly}}}}\nhttp: {addr: "${host}"}\n`,
-  );
+  const lines = [
+    'version: 0.1',
+    'log: {level: error}',
+    `storage: {filesystem: {rootdirectory: ${data}}, maintenance: {readonly: {enabled: ${readonly}}}}`,
+    `http: {addr: "${host}"${tls === undefined ? '' : `, tls: ${tls}`}}`,
+    ...(auth === undefined ? [] : [`auth: ${auth}`]),
+  ];
+  writeFileSync(config, `${lines.join('\n')}\n`);
   const child: ChildProcess = spawn('/usr/bin/docker-registry', ['serve', config], { stdio: 'ignore' });
-  await until(
-    () =>
-      fetch(`http://${host}/v2/`).then(
-        ({ ok }) => ok,
-        () => false,
-      ),
-    'the registry',
-  );
+  const port = Number(host.split(':')[1]);
+  await until(() => listens(port), 'the registry');
   return {
     host,
     directory,
