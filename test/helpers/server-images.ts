@@ -2,10 +2,11 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { busyboxTree } from './archives.ts';
+import { cacheDirectory } from './cache.ts';
 import { bootstrap, installedLayer, treeTar } from './debian-layers.ts';
 import { createLayout, type Layout, otherArchitecture } from './oci-layout.ts';
 import { startRegistry, type TestRegistry, whyNoRegistry } from './registry.ts';
@@ -17,13 +18,6 @@ export function whyNoServerImages(): string {
   const missing = tools.find((path) => !existsSync(path));
   if (missing !== undefined) console.log(`Real images are not tested: ${missing} is not installed`);
   return missing ?? whyNoRegistry();
-}
-
-/** GANTRY_TEST_CACHE, else the user's cache directory: `npm ci` empties node_modules. */
-export function cacheDirectory(...parts: string[]): string {
-  const base =
-    process.env.GANTRY_TEST_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'gantry-tests');
-  return join(base, ...parts);
 }
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
