@@ -3,7 +3,7 @@ import type { OutputSink } from '../backend.ts';
 import type { Engine } from '../engine/engine.ts';
 import { readLogs } from '../engine/logs.ts';
 import { GantryError } from '../errors.ts';
-import { type Call, flag, type Route } from './http.ts';
+import { type Call, drained, flag, type Route } from './http.ts';
 import { hijack, stdcopyFrame } from './stream.ts';
 import { parseTime } from './times.ts';
 
@@ -55,12 +55,12 @@ export function attachRoutes(engine: Engine): Route[] {
       ...(follow === undefined ? {} : { follow }),
       signal: gone.signal,
     });
-    for await (const { stream, at, data } of entries) {
+    for await (const { stream, at, data, continues } of entries) {
       if (!wanted[stream]) continue;
-      const line = flag(call, 'timestamps') ? Buffer.concat([Buffer.from(`${timestamp(at)} `), data]) : data;
+      const line =
+        flag(call, 'timestamps') && !continues ? Buffer.concat([Buffer.from(`${timestamp(at)} `), data]) : data;
       const bytes = record.config.tty ? line : stdcopyFrame(stream, line);
-      if (!call.response.write(bytes))
-        await new Promise((resolve) => call.response.once('drain', resolve).once('close', resolve));
+      if (!call.response.write(bytes)) await drained(call.response);
       if (gone.signal.aborted) break;
     }
     call.response.end();

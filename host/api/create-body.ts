@@ -217,7 +217,7 @@ function readLogConfig(fields: Fields): HostConfig['logConfig'] {
       hint: 'json-file, local and none are',
     });
   for (const name of Object.keys(config))
-    if (!['max-size', 'max-file', 'compress'].includes(name))
+    if (!['max-size', 'max-file'].includes(name) && !(name === 'compress' && config[name] === 'false'))
       throw new GantryError('UNSUPPORTED', `Cannot carry out the log option "${name}": not supported`);
   return { type: type || 'json-file', config };
 }

@@ -122,3 +122,14 @@ export function jsonLines({ response }: Call): { line(value: unknown): void; end
     },
   };
 }
+
+/** Resolves when more can be written, or nobody reads any more. */
+export function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
+}

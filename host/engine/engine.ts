@@ -95,7 +95,12 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       throw new GantryError('INVALID_STATE', `Cannot join a namespace of container ${name}: it is not running`);
     return { id: record.id, pid: record.state.pid };
   };
-  const lifecycle = createLifecycle(context, findRunning, ({ record }) => containers.delete(record.id));
+  const lifecycle = createLifecycle(
+    context,
+    findRunning,
+    ({ record }) => containers.delete(record.id),
+    (volume) => [...containers.values()].some(({ record }) => record.mounts.some(({ name }) => name === volume)),
+  );
   const named = (name: string): Container | undefined =>
     [...containers.values()].find(({ record }) => record.name === name);
 

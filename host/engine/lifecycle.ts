@@ -37,6 +37,7 @@ export function createLifecycle(
   context: Context,
   find: FindRunning,
   forget: (container: Container) => void,
+  isMounted: (volume: string) => boolean,
 ): Lifecycle {
   const { backend, events, images, networks, trash, volumes } = context;
   const restarts = new Map<Container, { timer?: NodeJS.Timeout; delayMs: number }>();
@@ -217,7 +218,8 @@ export function createLifecycle(
     if (withVolumes)
       for (const { name } of record.mounts) {
         const volume = name === '' ? undefined : volumes.list().find((found) => found.name === name);
-        if (volume?.anonymous) volumes.remove(name, trash.take);
+        // --volumes-from shares it: the last one takes it along.
+        if (volume?.anonymous && !isMounted(name)) volumes.remove(name, trash.take);
       }
   };
 

@@ -1,12 +1,15 @@
 // Reads the log that a supervisor writes (frames of core-asm/abi.ts) as lines; follows it while the container runs.
-import { watch } from 'node:fs';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FSWatcher, watch } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 /** Sizes and offsets of a frame's header: u64 time, u32 length, u8 stream, u8 flags, u16 zero. */
 const HEADER = 16;
 const STDERR = 2;
 const FRAME_MAX = 1 << 20;
+const NEWLINE = 10;
+/** Where nothing can be watched. */
+const POLL_MS = 200;
 
 export interface LogEntry {
   stream: 'stdout' | 'stderr';
@@ -14,6 +17,8 @@ export interface LogEntry {
   at: bigint;
   /** One line with its newline, or what was written without one. */
   data: Buffer;
+  /** It goes on where the one before of its stream stopped in the middle of a line. */
+  continues: boolean;
 }
 
 export interface LogQuery {
@@ -31,52 +36,73 @@ export interface LogQuery {
 export async function* readLogs(path: string, query: LogQuery): AsyncGenerator<LogEntry> {
   const wanted = ({ at }: LogEntry): boolean =>
     (query.since === undefined || at >= query.since) && (query.until === undefined || at <= query.until);
-  const current = await open(path, 'r').catch(() => undefined);
+  const files = await openFrom(path);
+  const open = new OpenLines();
   try {
-    const position = { offset: 0 };
-    let last: LogEntry[] = [];
-    for (const older of await rotated(path)) {
-      const file = await open(older, 'r').catch(() => undefined);
-      if (file === undefined) continue;
-      for await (const entry of readFrames(file, { offset: 0 })) {
+    const last: LogEntry[] = [];
+    let position = { offset: 0 };
+    for (const file of files) {
+      position = { offset: 0 };
+      for await (const entry of readFrames(file, position, open)) {
         if (!wanted(entry)) continue;
         if (query.tail === undefined) yield entry;
-        else last = keep(last, entry, query.tail);
+        else keep(last, entry, query.tail);
       }
-      await file.close();
     }
-    if (current !== undefined)
-      for await (const entry of readFrames(current, position)) {
-        if (!wanted(entry)) continue;
-        if (query.tail === undefined) yield entry;
-        else last = keep(last, entry, query.tail);
-      }
-    if (query.tail !== undefined) yield* last.slice(Math.max(0, last.length - query.tail));
-    if (query.follow !== undefined && current !== undefined)
-      yield* followFrames(path, current, position, query, wanted);
+    yield* lastLines(last, query.tail ?? 0);
+    if (query.follow !== undefined) yield* followFrames(path, files, position, open, query, wanted);
   } finally {
-    await current?.close();
+    for (const file of files) await file.close();
   }
 }
 
-/** Twice as many as needed at most, so that the array is not moved at each line. */
-function keep(last: LogEntry[], entry: LogEntry, tail: number): LogEntry[] {
-  last.push(entry);
-  return last.length > 2 * tail + 64 ? last.slice(last.length - tail) : last;
+/** Which streams are in the middle of a line. */
+class OpenLines {
+  readonly streams = new Set<LogEntry['stream']>();
 }
 
-/** path.N … path.1, oldest first. */
-async function rotated(path: string): Promise<string[]> {
-  const name = `${basename(path)}.`;
-  const names = await readdir(dirname(path)).catch(() => []);
-  return names
-    .filter((file) => file.startsWith(name) && /^\d+$/.test(file.slice(name.length)))
-    .sort((a, b) => Number(b.slice(name.length)) - Number(a.slice(name.length)))
-    .map((file) => join(dirname(path), file));
+/** Drops what is too much only now and then, so that the array is not moved at each line. */
+function keep(last: LogEntry[], entry: LogEntry, tail: number): void {
+  last.push(entry);
+  if (last.length > 4 * tail + 256) last.splice(0, last.length, ...lastLines(last, tail));
+}
+
+/** From the beginning of the last so many lines on. */
+function lastLines(entries: LogEntry[], tail: number): LogEntry[] {
+  let lines = 0;
+  let from = entries.length;
+  while (from > 0 && lines < tail) if (!entries[--from]!.continues) lines++;
+  return entries.slice(from);
+}
+
+/**
+ * The log and what was rotated away, oldest first; `known` ends the search backwards. Newest is opened first: a rotation in
+ * between then shows a file twice, and hides none.
+ */
+async function openFrom(path: string, known?: number): Promise<FileHandle[]> {
+  const files: FileHandle[] = [];
+  const seen = new Set<number>();
+  for (let index = 0, missing = 0; missing < 2; index++) {
+    const file = await open(index === 0 ? path : `${path}.${index}`, 'r').catch(() => undefined);
+    if (file === undefined) {
+      missing++; // For an instant, a rotation leaves a name empty.
+      continue;
+    }
+    const { ino } = await file.stat();
+    if (ino !== known && !seen.has(ino)) files.unshift(file);
+    else await file.close();
+    if (ino === known) break;
+    seen.add(ino);
+  }
+  return files;
 }
 
 /** Whole frames from the position on; an incomplete one at the end is left for the next call. */
-async function* readFrames(file: FileHandle, position: { offset: number }): AsyncGenerator<LogEntry> {
+async function* readFrames(
+  file: FileHandle,
+  position: { offset: number },
+  { streams }: OpenLines,
+): AsyncGenerator<LogEntry> {
   let held = Buffer.alloc(0);
   const chunk = Buffer.alloc(1 << 16);
   let at = position.offset;
@@ -95,7 +121,11 @@ async function* readFrames(file: FileHandle, position: { offset: number }): Asyn
       const data = Buffer.from(held.subarray(used + HEADER, used + HEADER + length));
       used += HEADER + length;
       position.offset += HEADER + length;
-      for (const line of linesOf(data)) yield { stream, at: time, data: line };
+      for (const line of linesOf(data)) {
+        yield { stream, at: time, data: line, continues: streams.has(stream) };
+        if (line.at(-1) === NEWLINE) streams.delete(stream);
+        else streams.add(stream);
+      }
     }
     held = held.subarray(used);
   }
@@ -103,7 +133,7 @@ async function* readFrames(file: FileHandle, position: { offset: number }): Asyn
 
 function* linesOf(data: Buffer): Generator<Buffer> {
   for (let from = 0; from < data.length; ) {
-    const newline = data.indexOf(10, from);
+    const newline = data.indexOf(NEWLINE, from);
     const to = newline < 0 ? data.length : newline + 1;
     yield data.subarray(from, to);
     from = to;
@@ -112,56 +142,56 @@ function* linesOf(data: Buffer): Generator<Buffer> {
 
 async function* followFrames(
   path: string,
-  first: FileHandle,
+  files: FileHandle[],
   position: { offset: number },
+  open: OpenLines,
   { follow, signal }: LogQuery,
   wanted: (entry: LogEntry) => boolean,
 ): AsyncGenerator<LogEntry> {
   let ended = false;
   let changed = (): void => {};
-  const wake = (): void => changed();
-  const watcher = watch(path, wake);
   const stop = (): void => {
     ended = true;
-    wake();
+    changed();
   };
+  const watcher = watchDirectory(dirname(path), () => changed());
   follow?.then(stop, stop);
   signal?.addEventListener('abort', stop);
-  let file = first;
-  let at = position;
   try {
-    for (;;) {
+    for (let at = position; ; ) {
       const finished = ended;
       const waiting = new Promise<void>((resolve) => {
         changed = resolve;
       });
-      for await (const entry of readFrames(file, at)) if (wanted(entry)) yield entry;
+      const newest = files.at(-1);
+      if (newest !== undefined) for await (const entry of readFrames(newest, at, open)) if (wanted(entry)) yield entry;
       if (signal?.aborted) return;
-      const fresh = await replaced(path, file);
-      if (fresh !== undefined) {
-        for await (const entry of readFrames(file, at)) if (wanted(entry)) yield entry;
-        if (file !== first) await file.close();
-        file = fresh;
+      for (const file of await openFrom(path, newest && (await newest.stat()).ino)) {
+        // What was written to the old file between the last look and its rotation.
+        const before = files.at(-1);
+        if (before !== undefined)
+          for await (const entry of readFrames(before, at, open)) if (wanted(entry)) yield entry;
+        files.push(file);
         at = { offset: 0 };
-        continue;
       }
+      if (files.at(-1) !== newest) continue;
       if (finished) return;
-      // A rotation is not told by the watch on the old file: look again now and then.
-      await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
+      await Promise.race([
+        waiting,
+        ...(watcher ? [] : [new Promise((resolve) => setTimeout(resolve, POLL_MS).unref())]),
+      ]);
     }
   } finally {
-    watcher.close();
+    watcher?.close();
     signal?.removeEventListener('abort', stop);
-    if (file !== first) await file.close();
   }
 }
 
-/** The new file where the log was rotated. */
-async function replaced(path: string, file: FileHandle): Promise<FileHandle | undefined> {
-  const fresh = await open(path, 'r').catch(() => undefined);
-  if (fresh === undefined) return undefined;
-  const [a, b] = await Promise.all([file.stat(), fresh.stat()]);
-  if (a.ino !== b.ino) return fresh;
-  await fresh.close();
-  return undefined;
+/** The directory, not the file: a rotation puts another file there. Undefined where the kernel has no watch left. */
+function watchDirectory(directory: string, changed: () => void): FSWatcher | undefined {
+  try {
+    return watch(directory, changed).on('error', changed);
+  } catch {
+    return undefined;
+  }
 }

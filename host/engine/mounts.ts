@@ -13,15 +13,20 @@ export async function settleMounts(
   volumes: Volumes,
   find: (name: string) => ContainerRecord,
 ): Promise<MountPoint[]> {
-  const points = new Map<string, MountPoint>();
-  const put = (point: MountPoint): void => {
-    if (points.has(point.target))
-      throw new GantryError('INVALID_ARGUMENT', `Duplicate mount point: ${point.target}`, {
+  // All is looked at before the first volume is made: what is refused leaves none.
+  const targets = new Set<string>();
+  for (const mount of config.host.mounts) {
+    if (targets.has(mount.target))
+      throw new GantryError('INVALID_ARGUMENT', `Duplicate mount point: ${mount.target}`, {
         hint: 'Mount one thing on it',
       });
-    points.set(point.target, point);
-  };
-  for (const mount of config.host.mounts) put(await settle(mount, volumes));
+    targets.add(mount.target);
+    if (mount.type === 'bind') checkSource(mount);
+    if (mount.type === 'volume') volumes.check(mount.source);
+  }
+  for (const given of config.host.volumesFrom) find(given.split(':')[0]!);
+  const points = new Map<string, MountPoint>();
+  for (const mount of config.host.mounts) points.set(mount.target, await settle(mount, volumes));
   for (const given of config.host.volumesFrom) {
     const [name = '', mode] = given.split(':');
     for (const point of find(name).mounts)
@@ -30,7 +35,7 @@ export async function settleMounts(
   }
   for (const target of config.volumes) {
     if (points.has(target) || target in config.host.tmpfs) continue;
-    put(await settle({ type: 'volume', source: '', target }, volumes));
+    points.set(target, await settle({ type: 'volume', source: '', target }, volumes));
   }
   return [...points.values()];
 }
@@ -45,11 +50,7 @@ async function settle(mount: Mount, volumes: Volumes): Promise<MountPoint> {
     propagation: mount.propagation ?? (mount.type === 'bind' ? 'rprivate' : ''),
     copyUp: false,
   };
-  if (mount.type === 'tmpfs') return point;
-  if (mount.type === 'bind') {
-    checkSource(mount);
-    return point;
-  }
+  if (mount.type !== 'volume') return point;
   const { name, path, fresh } = await volumes.ensure(mount.source, mount.volumeLabels ?? {});
   return { ...point, name, source: path, copyUp: fresh && mount.noCopy !== true };
 }

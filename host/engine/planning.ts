@@ -2,7 +2,7 @@
 import { GantryError } from '../errors.ts';
 import { planContainer } from '../core/plans.ts';
 import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
-import type { ContainerConfig, Image } from '../types.ts';
+import type { ContainerConfig, HostConfig, Image } from '../types.ts';
 import type { Context } from './context.ts';
 import { planMounts } from './mounts.ts';
 import type { ContainerRecord } from './record.ts';
@@ -57,7 +57,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
   const lower = context.images.layerPaths(planning.image);
   const fresh = record.state.startedAt === '';
   const accounts = fresh ? imageAccounts(config.imageId, lower) : readAccounts([files.upper, ...lower]);
-  const { type, config: logOptions } = config.host.logConfig;
+  const { logConfig } = config.host;
   return {
     id: record.id,
     facts: planning.facts,
@@ -75,8 +75,8 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       hostname: files.hostname,
       resolvConf: files.resolvConf,
       controlSocket: files.controlSocket,
-      log: type === 'none' ? '' : files.log,
-      ...logLimits(logOptions),
+      log: logConfig.type === 'none' ? '' : files.log,
+      ...logLimits(logConfig),
       exitRecord: files.exitRecord,
       init: context.backend.initProgram,
       emptyDirectory: context.files.emptyDirectory,
@@ -97,12 +97,19 @@ function shareableIpc(config: ContainerConfig): ContainerConfig {
   return { ...config, host: { ...config.host, ipcMode: 'private' } };
 }
 
-function logLimits(options: Record<string, string>): { logMaxSize?: number; logMaxFiles?: number } {
-  const size = options['max-size'];
-  if (size === undefined) return {};
+/** What docker's "local" driver does without options. */
+const LOCAL_DEFAULTS = { 'max-size': '20m', 'max-file': '5' };
+
+/** Sizes are decimal, as docker reads them here. */
+function logLimits({ type, config }: HostConfig['logConfig']): { logMaxSize?: number; logMaxFiles?: number } {
+  const options: Record<string, string> = type === 'local' ? { ...LOCAL_DEFAULTS, ...config } : config;
+  const { 'max-size': size = '-1', 'max-file': files = '1' } = options;
+  if (!/^[1-9]\d*$/.test(files))
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-file "${files}": it must be 1 or more`);
+  if (size === '-1') return {};
   const [, digits, suffix = ''] = /^(\d+)([kmg]?)b?$/i.exec(size) ?? [];
-  if (digits === undefined)
+  if (digits === undefined || Number(digits) === 0)
     throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-size "${size}"`, { hint: 'Such as 10m' });
-  const unit = 1024 ** ' kmg'.indexOf(suffix.toLowerCase() || ' ');
-  return { logMaxSize: Number(digits) * unit, logMaxFiles: Number(options['max-file'] ?? 1) };
+  const unit = 1000 ** ' kmg'.indexOf(suffix.toLowerCase() || ' ');
+  return { logMaxSize: Number(digits) * unit, logMaxFiles: Number(files) };
 }

@@ -22,6 +22,8 @@ export interface Volumes {
   list(): Volume[];
   /** @throws {GantryError} VOLUME_NOT_FOUND. */
   find(name: string): Volume;
+  /** @throws {GantryError} INVALID_ARGUMENT where no volume can have this name; "" is for anonymous ones. */
+  check(name: string): void;
   /** The volume of this name, made where missing; a new anonymous one for "". `fresh`: nothing was ever mounted from it. */
   ensure(name: string, labels?: Record<string, string>): Promise<Volume & { fresh: boolean }>;
   markFilled(name: string): void;
@@ -43,21 +45,23 @@ export function openVolumes(directory: string): Volumes {
       });
     return volume;
   };
+  const check = (name: string): void => {
+    if (name === '' || /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) return;
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      `Create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`,
+      { hint: 'To mount a directory of the host, give its absolute path' },
+    );
+  };
   return {
+    check,
     list: () => [...volumes.values()],
     find,
     async ensure(name, labels = {}) {
       const known = volumes.get(name);
       if (known !== undefined) return { ...known, fresh: !known.filled };
       const chosen = name === '' ? newId() : name;
-      if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(chosen))
-        throw new GantryError(
-          'INVALID_ARGUMENT',
-          `Create ${chosen}: "${chosen}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`,
-          {
-            hint: 'To mount a directory of the host, give its absolute path',
-          },
-        );
+      check(chosen);
       const path = join(directory, chosen, '_data');
       mkdirSync(path, { recursive: true, mode: 0o755 });
       const volume = {

@@ -25,16 +25,19 @@ export interface ArchiveOptions {
   config?: object;
   /** Changes the layer's bytes, for damaged archives. */
   damage?: (layer: Buffer) => Buffer;
+  /** Keeps owners and attributes of the tree's files; else all are root's. */
+  owners?: boolean;
 }
 
 /** A docker-archive of one layer; returns the path of the tar. */
 export function makeArchive(
   tree: string,
   tag: string,
-  { config = {}, damage = (layer) => layer }: ArchiveOptions = {},
+  { config = {}, damage = (layer) => layer, owners = false }: ArchiveOptions = {},
 ): string {
   const work = mkdtempSync(join(tmpdir(), 'gantry-archive-'));
-  execFileSync('tar', ['--numeric-owner', '--owner=0', '--group=0', '-cf', join(work, 'layer.tar'), '-C', tree, '.']);
+  const ownership = owners ? ['--xattrs', '--xattrs-include=*'] : ['--owner=0', '--group=0'];
+  execFileSync('tar', ['--numeric-owner', ...ownership, '-cf', join(work, 'layer.tar'), '-C', tree, '.']);
   const layer = readFileSync(join(work, 'layer.tar'));
   const diffId = createHash('sha256').update(layer).digest('hex');
   writeFileSync(join(work, 'layer.tar'), damage(layer));

@@ -76,7 +76,7 @@ int64_t op_remove_tree(int directory, const char *path) {
 }
 
 static void copy_attributes(int source, int target) {
-    char names[4096], value[4096];
+    static char names[65536], value[65536]; // XATTR_LIST_MAX, XATTR_SIZE_MAX
     ssize_t length = flistxattr(source, names, sizeof names);
     for (char *name = names; length > 0 && name < names + length; name += strlen(name) + 1) {
         ssize_t size = fgetxattr(source, name, value, sizeof value);
@@ -85,11 +85,68 @@ static void copy_attributes(int source, int target) {
     }
 }
 
-static int64_t copy_data(int source, int target) {
-    for (;;) {
-        ssize_t sent = sendfile(target, source, NULL, 1 << 24);
-        if (sent <= 0)
-            return sent < 0 ? -errno : 0;
+// Data only: what is a hole stays one.
+static int64_t copy_data(int source, int target, off_t size) {
+    for (off_t at = 0; at < size;) {
+        off_t data = lseek(source, at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            break;
+        if (data < 0)
+            data = at; // A file system that does not know.
+        off_t end = lseek(source, data, SEEK_HOLE);
+        if (end <= data)
+            end = size;
+        if (lseek(target, data, SEEK_SET) < 0)
+            return -errno;
+        while (data < end) {
+            ssize_t sent = sendfile(target, source, &data, end - data > 1 << 24 ? 1 << 24 : (size_t)(end - data));
+            if (sent <= 0)
+                return sent < 0 ? -errno : -EIO;
+        }
+        at = end;
+    }
+    return result_of(ftruncate(target, size));
+}
+
+// Copies of files with more than one name. Held open: a path in the volume could be another container's trick by now.
+static struct { ino_t inode; dev_t device; nlink_t left; int fd; } linked[256];
+
+static int find_linked(const struct stat *info) {
+    for (int i = 0; i < 256; i++)
+        if (linked[i].left > 0 && linked[i].inode == info->st_ino && linked[i].device == info->st_dev)
+            return i;
+    return -1;
+}
+
+static void remember_linked(const struct stat *info, int fd) {
+    for (int i = 0; i < 256; i++)
+        if (linked[i].left == 0) {
+            int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+            if (own >= 0) {
+                linked[i].inode = info->st_ino;
+                linked[i].device = info->st_dev;
+                linked[i].left = info->st_nlink - 1;
+                linked[i].fd = own;
+            }
+            return;
+        }
+}
+
+// True where the copy that is there already has got this name, too.
+static bool link_known(const struct stat *info, int target, const char *name) {
+    int at = find_linked(info);
+    if (at < 0 || linkat(linked[at].fd, "", target, name, AT_EMPTY_PATH))
+        return false;
+    if (--linked[at].left == 0)
+        close(linked[at].fd);
+    return true;
+}
+
+static void forget_linked(void) {
+    for (int i = 0; i < 256; i++) {
+        if (linked[i].left > 0)
+            close(linked[i].fd);
+        linked[i].left = 0;
     }
 }
 
@@ -102,6 +159,8 @@ static int64_t copy_entry(int source, int target, const char *name, int depth) {
     if (fstatat(source, name, &info, AT_SYMLINK_NOFOLLOW))
         return -errno;
     struct timespec times[2] = {info.st_atim, info.st_mtim};
+    if (S_ISREG(info.st_mode) && info.st_nlink > 1 && link_known(&info, target, name))
+        return 0;
     if (S_ISLNK(info.st_mode)) {
         ssize_t length = readlinkat(source, name, link, sizeof link - 1);
         link[length < 0 ? 0 : length] = 0;
@@ -113,11 +172,13 @@ static int64_t copy_entry(int source, int target, const char *name, int depth) {
             return -errno;
         int from = openat(source, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         int to = openat(target, name, directory ? O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        result = from < 0 || to < 0 ? -errno : directory ? copy_directory(from, to, depth + 1) : copy_data(from, to);
+        result = from < 0 || to < 0 ? -errno : directory ? copy_directory(from, to, depth + 1) : copy_data(from, to, info.st_size);
         if (result == 0) {
             if (fchown(to, info.st_uid, info.st_gid) || fchmod(to, info.st_mode & 07777))
                 result = -errno;
             copy_attributes(from, to);
+            if (result == 0 && !directory && info.st_nlink > 1)
+                remember_linked(&info, to);
         }
         if (from >= 0)
             close(from);
@@ -164,5 +225,11 @@ int64_t op_copy_up(int source, int target) {
         return 0;
     if (fstat(source, &info) || fchown(target, info.st_uid, info.st_gid) || fchmod(target, info.st_mode & 07777))
         return -errno;
-    return copy_directory(source, target, 0);
+    copy_attributes(source, target);
+    int64_t result = copy_directory(source, target, 0);
+    forget_linked();
+    struct timespec times[2] = {info.st_atim, info.st_mtim};
+    if (result == 0)
+        futimens(target, times);
+    return result;
 }

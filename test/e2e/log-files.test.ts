@@ -1,0 +1,123 @@
+// The log of a container as files: rotation, reading over it, drivers and options that are refused.
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { busyboxTree, makeArchive } from '../helpers/archives.ts';
+import { createInstallation, until } from '../helpers/cli.ts';
+import { whyNoContainers } from '../helpers/requirements.ts';
+
+describe.skipIf(whyNoContainers())('the log', () => {
+  const here = createInstallation();
+  const { gantry, ok } = here;
+  const create = (name: string, options: string[], script: string): Promise<string> =>
+    ok('create', '--name', name, '--network', 'none', ...options, 'box', 'sh', '-c', script);
+  const finish = async (name: string): Promise<void> => {
+    await ok('start', name);
+    await ok('wait', name);
+  };
+  const files = (id: string): string[] =>
+    readdirSync(join(here.dataRoot, 'containers', id))
+      .filter((file) => file.startsWith('output.log'))
+      .toSorted();
+  const numbers = (from: number, to: number): string[] =>
+    Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
+
+  beforeAll(async () => {
+    const tree = busyboxTree();
+    const archive = makeArchive(tree, 'box:latest');
+    await ok('load', '-i', archive);
+    for (const path of [tree, archive]) rmSync(path, { recursive: true });
+  });
+  afterAll(() => here.close());
+
+  const rotating = ['--log-opt', 'max-size=4k', '--log-opt', 'max-file=3'];
+
+  it('is rotated by size, keeps so many files, and is read over all of them', async () => {
+    const id = await create('turner', rotating, 'i=0; while [ $i -lt 600 ]; do i=$((i+1)); echo $i; done');
+    await finish('turner');
+    expect(files(id)).toEqual(['output.log', 'output.log.1', 'output.log.2']);
+    for (const file of files(id))
+      expect(statSync(join(here.dataRoot, 'containers', id, file)).size).toBeLessThanOrEqual(4000);
+    const lines = (await ok('logs', 'turner')).split('\n');
+    // The oldest went; what is there has no gap and no line twice.
+    expect(lines.length).toBeGreaterThan(200);
+    expect(lines.length).toBeLessThan(600);
+    expect(lines).toEqual(numbers(Number(lines[0]), 600));
+    expect(await ok('logs', '--tail', '250', 'turner')).toBe(numbers(351, 600).join('\n'));
+    expect(await ok('logs', '-n', '0', 'turner')).toBe('');
+    await ok('rm', 'turner');
+  });
+
+  it('is followed over rotations without a gap', async () => {
+    const script = 'i=0; while [ $i -lt 900 ]; do i=$((i+1)); echo $i; [ $((i % 30)) = 0 ] && sleep 0.02; done; true';
+    await create('runner', ['--log-opt', 'max-size=2k', '--log-opt', 'max-file=20'], script);
+    await ok('start', 'runner');
+    expect(await ok('logs', '-f', 'runner')).toBe(numbers(1, 900).join('\n'));
+    await ok('rm', '-f', 'runner');
+  });
+
+  it('counts lines, however they were written', async () => {
+    await create(
+      'stutterer',
+      [],
+      'printf "first "; sleep 0.05; printf "line\\nsecond "; sleep 0.05; echo line; head -c 100000 /dev/zero | tr "\\0" x; echo',
+    );
+    await finish('stutterer');
+    expect(await ok('logs', '--tail', '2', 'stutterer')).toBe(`second line\n${'x'.repeat(100_000)}`);
+    const stamped = (await ok('logs', '-t', 'stutterer')).split('\n');
+    expect(stamped).toHaveLength(3);
+    expect(stamped.slice(0, 2).map((line) => line.replace(/^\S+/, 'T'))).toEqual(['T first line', 'T second line']);
+    expect(stamped[2]!.match(/\d{4}-\d\d-\d\dT/g)).toHaveLength(1);
+    await ok('rm', 'stutterer');
+  });
+
+  it('is kept by "local", in files that are limited from the start', async () => {
+    const id = await create('local', ['--log-driver', 'local'], 'echo kept');
+    await finish('local');
+    expect(await ok('logs', 'local')).toBe('kept');
+    expect(await ok('inspect', '-f', '{{.HostConfig.LogConfig.Type}}', 'local')).toBe('local');
+    const { stdout } = await gantry('plan', '--log-driver', 'local', 'box', 'true');
+    expect(stdout).toMatch(/ log\(.*, 20000000, 5\)/);
+    expect(files(id)).toEqual(['output.log']);
+    await ok('rm', 'local');
+  });
+
+  it('is not kept by "none", and that is said', async () => {
+    const id = await create('silent', ['--log-driver', 'none'], 'echo unheard');
+    await finish('silent');
+    expect(files(id)).toEqual([]);
+    const { status, stderr } = await gantry('logs', 'silent');
+    expect([status, stderr]).toEqual([125, expect.stringContaining('does not support reading')]);
+    expect(await ok('start', '-a', 'silent')).toBe('unheard');
+    await ok('rm', 'silent');
+  });
+
+  it('of a container that is removed while it is followed ends', async () => {
+    await create('mayfly', [], 'echo alive; sleep 1000');
+    await ok('start', 'mayfly');
+    const following = gantry('logs', '-f', 'mayfly');
+    await until(async () => (await ok('logs', 'mayfly')) === 'alive', 'a line');
+    await ok('rm', '-f', 'mayfly');
+    expect(await following).toEqual({ status: 0, stdout: 'alive\n', stderr: '' });
+  });
+
+  it.each([
+    [
+      ['--log-driver', 'syslog'],
+      'Cannot log with the driver "syslog": not supported\nHint: json-file, local and none are',
+    ],
+    [['--log-opt', 'tag=x'], 'Cannot carry out the log option "tag": not supported'],
+    [['--log-opt', 'compress=true'], 'Cannot carry out the log option "compress": not supported'],
+    [['--log-opt', 'max-size=much'], 'Cannot read the log option max-size "much"'],
+    [['--log-opt', 'max-size=0'], 'Cannot read the log option max-size "0"'],
+    [
+      ['--log-opt', 'max-size=1m', '--log-opt', 'max-file=0'],
+      'Cannot read the log option max-file "0": it must be 1 or more',
+    ],
+  ] as [string[], string][])('is refused with %j', async (options, message) => {
+    const before = await ok('ps', '-aq');
+    const { status, stderr } = await gantry('create', ...options, 'box', 'true');
+    expect([status, stderr]).toEqual([125, expect.stringContaining(message)]);
+    expect(await ok('ps', '-aq')).toBe(before);
+  });
+});
