@@ -1,5 +1,5 @@
 // Commands on images.
-import { createReadStream, createWriteStream, existsSync, rmSync } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync, rmSync, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { GantryError } from '../errors.ts';
 import { type Command, MANY } from './command.ts';
@@ -140,9 +140,10 @@ const save: Command = {
     const answer = await api.open('GET', `/images/get?${names}`);
     const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
     await pipeline(answer, output).catch((cause: Error) => {
-      if (file !== undefined) rmSync(file, { force: true });
+      // Half an archive goes; a device or pipe is not ours to remove.
+      if (file !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile()) rmSync(file, { force: true });
       throw new GantryError('INTERNAL', `Cannot save the images: ${cause.message}`, {
-        hint: `See what the engine says: gantry info`,
+        hint: 'Check the path and the free space there',
         cause,
       });
     });

@@ -1,7 +1,7 @@
 // Blobs by digest: written beside, checked, then renamed, so that what is there is whole.
 import { createHash, type Hash, randomBytes } from 'node:crypto';
 import { createReadStream, mkdirSync, rmSync } from 'node:fs';
-import { access, type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, type FileHandle, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 
@@ -16,6 +16,8 @@ export interface ContentStore {
   /** Writes a small blob whole; returns its digest. */
   put(bytes: Uint8Array): Promise<string>;
   remove(digest: string): Promise<void>;
+  /** Every digest that is there. */
+  list(): Promise<string[]>;
 }
 
 export interface Ingest {
@@ -63,6 +65,7 @@ export function createContentStore(directory: string): ContentStore {
       return ingest.commit();
     },
     remove: (digest) => rm(pathOf(digest), { force: true }),
+    list: async () => (await readdir(blobs)).map((name) => `sha256:${name}`),
   };
   return store;
 }

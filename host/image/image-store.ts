@@ -4,6 +4,7 @@ import type { Image, Platform, Progress } from '../types.ts';
 import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
 import type { Credentials } from './credentials.ts';
+import { collectGarbage } from './garbage.ts';
 import { HELLO, makeHello } from './hello.ts';
 import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-config.ts';
 import { createLayerStore, type LayerStore } from './layer-store.ts';
@@ -76,6 +77,23 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     return done;
   };
 
+  let arriving = 0;
+  const arrival = async <T>(work: () => Promise<T>): Promise<T> => {
+    // Not in the middle of a collection.
+    await exclusively(async () => {
+      arriving++;
+    });
+    try {
+      return await work();
+    } finally {
+      arriving--;
+    }
+  };
+  const collect = (): Promise<void> =>
+    exclusively(async () => {
+      if (arriving === 0) await collectGarbage(catalog, content, layers);
+    });
+
   /** False where something of it was removed in the meantime. */
   const register = (arrived: Arrived, tags: Reference[], digests: string[] = []): Promise<boolean> =>
     exclusively(async () => {
@@ -95,20 +113,29 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     });
 
   /** Brings it again where a removal took a part of it away while it came. */
-  const bring = async <T extends Arrived>(
+  const bring = <T extends Arrived>(
     fetch: () => Promise<T>,
     tags: (arrived: T) => Reference[],
     digests?: (arrived: T) => string[],
-  ): Promise<T> => {
-    for (let tries = 1; ; tries++) {
-      const arrived = await fetch();
-      if (await register(arrived, tags(arrived), digests?.(arrived))) return arrived;
-      if (tries === BRINGS_MAX)
-        throw new GantryError(
-          'IN_USE',
-          `Cannot keep the image ${shortId(arrived.id)}: its layers are removed as they come`,
-        );
-    }
+  ): Promise<T> =>
+    arrival(async () => {
+      for (let tries = 1; ; tries++) {
+        const arrived = await fetch();
+        if (await register(arrived, tags(arrived), digests?.(arrived))) return arrived;
+        if (tries === BRINGS_MAX)
+          throw new GantryError(
+            'IN_USE',
+            `Cannot keep the image ${shortId(arrived.id)}: its layers are removed as they come`,
+          );
+      }
+    });
+
+  const findKnown = async (name: string): Promise<Image> => {
+    const id = lookUp(catalog, name);
+    if (id !== undefined) return imageOf(id);
+    throw new GantryError('IMAGE_NOT_FOUND', `No such image: ${name.includes(':') ? name : `${name}:latest`}`, {
+      hint: `Pull it with "gantry pull ${name}", or load it from a file with "gantry load -i FILE"`,
+    });
   };
 
   const ensureHello = async (): Promise<string> => {
@@ -127,12 +154,8 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       return images.sort((a, b) => b.created.localeCompare(a.created) || a.id.localeCompare(b.id));
     },
     async find(name) {
-      const id = lookUp(catalog, name);
-      if (id !== undefined) return imageOf(id);
-      if (name === HELLO || name === `${HELLO}:latest`) return imageOf(await ensureHello());
-      throw new GantryError('IMAGE_NOT_FOUND', `No such image: ${name.includes(':') ? name : `${name}:latest`}`, {
-        hint: `Pull it with "gantry pull ${name}", or load it from a file with "gantry load -i FILE"`,
-      });
+      const isHello = name === HELLO || name === `${HELLO}:latest`;
+      return isHello && lookUp(catalog, name) === undefined ? imageOf(await ensureHello()) : findKnown(name);
     },
     async pull(name, { platform, credentials, progress = () => {} } = {}) {
       const reference = parseReference(name);
@@ -157,17 +180,22 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       return { image: await imageOf(pulled.id), digest: pulled.digest, upToDate };
     },
     async load(archive, progress = () => {}) {
-      const loaded = await loadArchive(archive, content, layers, hostPlatform(), progress);
-      for (const image of loaded)
-        if (!(await register(image, image.tags.map(parseReference))))
-          throw new GantryError(
-            'IN_USE',
-            `Cannot load ${image.tags[0] ?? shortId(image.id)}: its layers were removed in the meantime`,
-            {
-              hint: 'Load it again',
-            },
-          );
-      return Promise.all(loaded.map(({ id }) => imageOf(id)));
+      try {
+        const loaded = await arrival(async () => {
+          const images = await loadArchive(archive, content, layers, hostPlatform(), progress);
+          for (const image of images)
+            if (!(await register(image, image.tags.map(parseReference))))
+              throw new GantryError(
+                'IN_USE',
+                `Cannot load ${image.tags[0] ?? shortId(image.id)}: its layers were removed in the meantime`,
+                { hint: 'Load it again' },
+              );
+          return images;
+        });
+        return await Promise.all(loaded.map(({ id }) => imageOf(id)));
+      } finally {
+        await collect();
+      }
     },
     async save(names) {
       const wanted = new Map<string, string[]>();
@@ -192,12 +220,17 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         file.tags[fullTag(reference)] = id;
       });
     },
-    remove: (name, force, inUse) => exclusively(() => remove(name, force, inUse)),
+    async remove(name, force, inUse) {
+      await store.find(name);
+      const removal = await exclusively(() => remove(name, force, inUse));
+      if (removal.deleted.length > 0) await collect();
+      return removal;
+    },
     layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
   };
 
   const remove: ImageStore['remove'] = async (name, force, inUse) => {
-    const image = await store.find(name);
+    const image = await findKnown(name);
     const byId = isId(name, image.id);
     const owned = image.tags.length + image.digests.length;
     const last = byId ? true : image.tags.length <= 1;

@@ -1,7 +1,7 @@
 // Unpacked layers by the digest of their plain tar. The one door to how layers lie on disk.
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync } from 'node:fs';
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 import type { Unpacker } from './unpack.ts';
@@ -15,6 +15,8 @@ export interface LayerStore {
   /** Directory of the layer's tree, in overlayfs' format of whiteouts. */
   path(diffId: string): string;
   remove(diffId: string): Promise<void>;
+  /** Every layer that is there whole. */
+  list(): Promise<string[]>;
 }
 
 export function createLayerStore(directory: string, unpacker: Unpacker): LayerStore {
@@ -70,6 +72,8 @@ export function createLayerStore(directory: string, unpacker: Unpacker): LayerSt
       const text = await readFile(join(pathOf(diffId), 'layer.json'), 'utf8');
       return (JSON.parse(text) as { bytes: number }).bytes;
     },
+    list: async () =>
+      (await readdir(directory)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => `sha256:${name}`),
     path: (diffId) => join(pathOf(diffId), 'tree'),
     async remove(diffId) {
       const leaving = join(directory, `old-${randomBytes(8).toString('hex')}`);

@@ -8,6 +8,7 @@ import { decompress } from './decompress.ts';
 import { matchesPlatform, parseImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 import { type Descriptor, shortId } from './pull.ts';
+import { parseReference } from './reference.ts';
 
 export interface Loaded extends Omit<CatalogEntry, 'addedAt'> {
   id: string;
@@ -50,6 +51,7 @@ export async function loadArchive(
       ? await layoutImages(await json<Index>('index.json'), json, platform)
       : undefined;
   if (found === undefined) throw damaged('it holds neither manifest.json nor index.json');
+  for (const tag of found.flatMap(({ tags }) => tags)) checkTag(tag);
   const loaded: Loaded[] = [];
   for (const image of found) loaded.push(await unpackImage(image, content, layers, progress));
   return loaded;
@@ -60,6 +62,14 @@ function damaged(reason: string, cause?: unknown): GantryError {
     hint: 'An archive of "gantry save", "docker save" or an OCI layout in a tar is expected',
     cause,
   });
+}
+
+function checkTag(tag: string): void {
+  try {
+    parseReference(tag);
+  } catch (cause) {
+    throw damaged(`it names an image "${tag}"`, cause);
+  }
 }
 
 async function readFiles(tar: AsyncIterable<Uint8Array>, content: ContentStore): Promise<Files> {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Catalog } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
 import { GantryError } from '../errors.ts';
+import { parseReference } from './reference.ts';
 
 export interface Saved {
   id: string;
@@ -52,7 +53,7 @@ export async function* saveArchive(
         config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: id, size: await content.size(id) },
         layers: await Promise.all(
           entry.layers.map(async (layer) => ({
-            mediaType: `application/vnd.oci.image.layer.v1.tar${layer.blob === layer.diffId ? '' : '+gzip'}`,
+            mediaType: `application/vnd.oci.image.layer.v1.tar${await compression(content, layer.blob)}`,
             digest: layer.blob,
             size: await content.size(layer.blob),
           })),
@@ -66,7 +67,7 @@ export async function* saveArchive(
           mediaType: 'application/vnd.oci.image.manifest.v1+json',
           digest,
           size: Buffer.byteLength(manifest),
-          ...(tag === undefined ? {} : { annotations: { 'io.containerd.image.name': tag } }),
+          ...(tag === undefined ? {} : { annotations: namesOf(tag) }),
         });
       docker.push({ Config: blobPath(id), RepoTags: tags, Layers: entry.layers.map((layer) => blobPath(layer.blob)) });
     }
@@ -77,4 +78,23 @@ export async function* saveArchive(
   };
   fill().catch((error: Error) => tar.destroy(error));
   for await (const chunk of tar) yield chunk as Uint8Array;
+}
+
+/** containerd and docker read the whole name, skopeo and umoci the tag. */
+function namesOf(tag: string): Record<string, string> {
+  const { registry, repository, tag: short = 'latest' } = parseReference(tag);
+  return {
+    'io.containerd.image.name': `${registry}/${repository}:${short}`,
+    'org.opencontainers.image.ref.name': short,
+  };
+}
+
+/** As media types say it, told by the first bytes. */
+async function compression(content: ContentStore, digest: string): Promise<string> {
+  for await (const chunk of content.stream(digest)) {
+    const head = Buffer.from(chunk as Uint8Array).subarray(0, 4);
+    if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) return '+gzip';
+    return head.length === 4 && head.readUInt32LE(0) === 0xfd2fb528 ? '+zstd' : '';
+  }
+  return '';
 }
