@@ -29,13 +29,13 @@ export interface Installation {
   close(): Promise<void>;
 }
 
-export function createInstallation(): Installation {
+/** @param node the program that runs command line and engine. */
+export function createInstallation(node = process.execPath): Installation {
   const dataRoot = mkdtempSync(join(tmpdir(), 'gantry-e2e-'));
   const { DOCKER_HOST: _docker, GANTRY_HOST: _gantry, ...inherited } = process.env;
   const env = { ...inherited, GANTRY_DATA_ROOT: dataRoot, NO_COLOR: '1' };
 
-  const start = (...args: string[]): ChildProcess =>
-    spawn(process.execPath, ['--', program, ...args], { env, stdio: 'pipe' });
+  const start = (...args: string[]): ChildProcess => spawn(node, ['--', program, ...args], { env, stdio: 'pipe' });
 
   const pipe = (input: string, ...args: string[]): Promise<Result> =>
     new Promise((resolve, reject) => {

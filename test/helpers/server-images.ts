@@ -1,7 +1,17 @@
 // Real images in a real registry: busybox for two platforms, Debian, nginx, redis and postgres. Made once, kept in a cache.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -74,7 +84,7 @@ async function makeImages(work: string): Promise<Layout> {
       Volumes: { '/data': {} },
       ExposedPorts: { '6379/tcp': {} },
     },
-    layers: [debian, await layout.addLayer(redis, 'gzip')],
+    layers: [debian, await layout.addLayer(redis, 'zstd')],
   });
 
   const postgres = await installedLayer(tree, work, 'postgres', {
@@ -111,7 +121,8 @@ function cacheKey(): string {
 /** The registry with the images, named "HOST/NAME". Nothing can be pushed to it. */
 export async function startServerRegistry(): Promise<TestRegistry> {
   const storage = cacheDirectory('images', cacheKey());
-  if (!existsSync(storage)) await fill(storage);
+  if (existsSync(storage)) utimesSync(storage, new Date(), new Date());
+  else await fill(storage);
   return startRegistry({ storage, readonly: true });
 }
 
@@ -140,8 +151,19 @@ async function fill(storage: string): Promise<void> {
     }
     // Another run may have been faster.
     if (!existsSync(storage)) renameSync(made, storage);
+    removeOld(join(storage, '..'));
   } finally {
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+const KEPT_DAYS = 14;
+
+/** Images of recipes that nobody has used for long. */
+function removeOld(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    if (Date.now() - statSync(path).mtimeMs > KEPT_DAYS * 86_400_000) rmSync(path, { recursive: true, force: true });
   }
 }
 
