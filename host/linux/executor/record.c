@@ -11,18 +11,17 @@ uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static int64_t open_log(struct runner *runner) {
+static void open_log(struct runner *runner) {
     struct stat info;
     runner->log = open(runner->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     runner->log_size = runner->log >= 0 && !fstat(runner->log, &info) ? (uint64_t)info.st_size : 0;
-    return runner->log < 0 ? -errno : 0;
 }
 
 int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t files) {
     runner->log_path = strdup(path);
     runner->log_max = max;
     runner->log_files = files;
-    return open_log(runner);
+    return 0; // The file is made with its first frame: a container that says nothing costs none.
 }
 
 // path → path.1 → path.2 …; the oldest goes.
@@ -44,6 +43,8 @@ void log_output(struct runner *runner, int stream, const char *data, size_t leng
         now_ns(), (uint32_t)length, (uint8_t)stream, data[length - 1] == '\n' ? 0 : ABI_LOG_PARTIAL, 0};
     _Static_assert(sizeof header == ABI_LOG_HEADER, "log frames are laid out as abi.ts says");
     struct iovec parts[2] = {{&header, sizeof header}, {(void *)data, length}};
+    if (runner->log < 0 && runner->log_path)
+        open_log(runner);
     if (runner->log < 0)
         return;
     if (runner->log_max && runner->log_size && runner->log_size + sizeof header + length > runner->log_max)
