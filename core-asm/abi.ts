@@ -168,7 +168,22 @@ export const OP_COPY_UP = 98;
 export const OP_SEAL = 99;
 /** container_cgroup(mount point): in an exec's supervisor: the v2 cgroup that the container's first process is in. Result: O_PATH fd. */
 export const OP_CONTAINER_CGROUP = 105;
-export const OP_END = 106;
+/**
+ * archive(ARCHIVE_*, directory, name, name in the archive, uid, gid): in the child, never returns: confines itself, then reads
+ * or writes files below its root (archive.c). Name "" is the directory itself; ids of -1 are those of the archive.
+ */
+export const OP_ARCHIVE = 110;
+export const OP_END = 120;
+
+/** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
+export const ARCHIVE_STAT = 1;
+/** The same, then the entry and what is below as tar. */
+export const ARCHIVE_PACK = 2;
+/** Takes a tar from stdin into the directory. */
+export const ARCHIVE_UNPACK = 3;
+/** The same; a directory and something else do not take each other's place. */
+export const ARCHIVE_UNPACK_KEEP = 4;
+export const ARCHIVE_STAT_SIZE = 32;
 
 export const LAUNCH_PARKED = 1;
 

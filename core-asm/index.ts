@@ -4,6 +4,7 @@ import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
 import { planControl as planControlOf, planRemoval as planRemovalOf } from './plan/control';
+import { planArchive as planArchiveOf } from './plan/archive';
 import { planBridge, planBridgeRemoval, planBridgeUp } from './plan/network';
 import { allWrites, planSetup, planSlot as planSlotOf, planTeardown as planTeardownOf } from './plan/plan';
 import { ProgramWriter } from './plan/program';
@@ -124,6 +125,16 @@ export function planExec(pointer: usize, length: i32, filter: usize, filterSize:
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
   planExecOf(program, request, new Bytes(filter, filterSize));
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** Archive request JSON → program that reads or writes files of a container. */
+export function planArchive(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planArchiveOf(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
   return finish(out);

@@ -172,6 +172,8 @@ export interface Backend {
   recordedExit(exitRecord: string): Promise<Exit | undefined>;
   /** Starts a process in the running container behind this control socket. */
   exec(controlSocket: string, program: Uint8Array, options: StartOptions): Promise<RunningProcess>;
+  /** Starts a program that reads or writes files: behind the container's control socket, or without one beside a container that does not run. */
+  archive(controlSocket: string | undefined, program: Uint8Array): Promise<RunningProcess>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
   /** Removes trees with all that is in them; one that cannot be removed does not keep the others. */

@@ -124,6 +124,23 @@ export interface ExecRequest {
   privileged: boolean;
 }
 
+/** Files of a container to be read or written by the executor itself. */
+export interface ArchiveRequest extends Pick<PlanRequest, 'facts' | 'id' | 'container' | 'rootfs' | 'mounts'> {
+  paths: Pick<PlanPaths, 'hosts' | 'hostname' | 'resolvConf' | 'emptyDirectory'>;
+  /** Joins its mount namespace; else its root is mounted. */
+  running: boolean;
+  /** ARCHIVE_* of the ABI. */
+  action: number;
+  directory: string;
+  /** Entry of the directory; empty: the directory itself. */
+  name: string;
+  /** Its name in the archive. */
+  as: string;
+  /** Owner of what is written; -1: as the archive says. */
+  uid: number;
+  gid: number;
+}
+
 /** Where a cgroup value goes; also what `update` writes. */
 export interface CgroupWrite {
   controller: string;

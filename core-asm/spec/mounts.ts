@@ -56,6 +56,15 @@ function specifyShm(list: Json, host: Json): void {
   list.push(mount('/dev/shm', 'tmpfs', 'shm', 'nosuid,noexec,nodev,mode=1777,size=' + size.toString()));
 }
 
+/** What lies on the root while nothing runs: the network files, volumes and binds. */
+export function specifyStillMounts(request: Json): Json {
+  const list = Json.array();
+  specifyNetworkFiles(list, request);
+  const own = request.list('mounts');
+  for (let i = 0; i < own.length; i++) if (own[i].str('type') != 'tmpfs') replace(list, specifyOne(own[i], i));
+  return list;
+}
+
 function specifyNetworkFiles(list: Json, request: Json): void {
   const paths = request.child('paths');
   const readOnly = '';

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
+import { archiveRoutes } from './archive-routes.ts';
 import { containerRoutes } from './container-routes.ts';
 import { execRoutes } from './exec-routes.ts';
 import { gantryRoutes } from './gantry-routes.ts';
@@ -28,6 +29,7 @@ export async function serveApi(engine: Engine, socketPath: string): Promise<ApiS
   const route = createRouter([
     ...systemRoutes(engine),
     ...containerRoutes(engine),
+    ...archiveRoutes(engine),
     ...execRoutes(engine),
     ...imageRoutes(engine),
     ...volumeRoutes(engine),

@@ -31,6 +31,7 @@ const table: Record<string, Load> = {
   pause: containers('pause'),
   unpause: containers('unpause'),
   rm: containers('rm'),
+  cp: async () => (await import('./cp.ts')).cp,
   rename: containers('rename'),
   wait: containers('wait'),
   port: containers('port'),

@@ -23,6 +23,15 @@ const number = (op: Op, index: number): bigint | undefined => {
 };
 
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40n;
+const MOUNT_ATTR_NODEV = 0x4n;
+
+/** attr_set of a mount_setattr(2) on the whole tree. */
+const attributes = (op: Op): bigint | undefined => {
+  const operand = op.operands[3];
+  if (operand?.kind !== 'bytes' || (number(op, 2) ?? 0n) !== AT_RECURSIVE) return undefined;
+  return new DataView(operand.bytes.buffer, operand.bytes.byteOffset).getBigUint64(0, true);
+};
+const AT_RECURSIVE = 0x8000n;
 
 /** The one mount on a path of the host: the root, while nothing of the container is mounted yet. */
 const rootPlacement = (child: Op[]): Op | undefined =>
@@ -74,8 +83,19 @@ const rules: Rule[] = [
   {
     name: 'exec is the last op',
     violation: (child) => {
-      const at = child.findIndex((op) => op.name === 'execve');
+      const at = child.findIndex((op) => op.name === 'execve' || op.name === 'archive');
       return at >= 0 ? child[at + 1] : undefined;
+    },
+  },
+  {
+    name: 'files are copied where no device can be opened',
+    violation: (child) => {
+      const at = child.findIndex((op) => op.name === 'archive');
+      if (at < 0) return undefined;
+      const guarded = child
+        .slice(0, at)
+        .some((op) => op.name === 'mount_setattr' && text(op, 1) === '/' && attributes(op) === MOUNT_ATTR_NODEV);
+      return guarded ? undefined : child[at];
     },
   },
   {

@@ -96,6 +96,7 @@ define(abi.OP_KILL_CGROUP, 'kill_cgroup', 'si');
 define(abi.OP_FREEZE, 'freeze', 'sii');
 define(abi.OP_COPY_UP, 'copy_up', 'ff');
 define(abi.OP_SEAL, 'seal', '');
+define(abi.OP_ARCHIVE, 'archive', 'isssii');
 
 /** @returns the shape of an op; undefined for a code that this version does not know. */
 export function opShape(code: number): OpShape | undefined {

@@ -1,6 +1,6 @@
 // Requests → plans: the calls into the core that the engine and the backends make.
 import type { ContainerConfig } from '../types.ts';
-import type { CgroupWrite, ExecRequest, HostFacts, Plan, PlanRequest } from '../plan-types.ts';
+import type { ArchiveRequest, CgroupWrite, ExecRequest, HostFacts, Plan, PlanRequest } from '../plan-types.ts';
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
 import { seccompFilter } from './seccomp.ts';
@@ -70,6 +70,13 @@ export function planExec(request: ExecRequest): Uint8Array {
     : request.container;
   const { filter, flags } = seccompFilter(container, request.facts);
   const program = callCore('planExec', encode({ ...request, seccompFlags: flags }), filter);
+  lintPlan(program);
+  return program;
+}
+
+/** Plans a child that reads or writes files of a container, running or not. */
+export function planArchive(request: ArchiveRequest): Uint8Array {
+  const program = callCore('planArchive', encode(request));
   lintPlan(program);
   return program;
 }

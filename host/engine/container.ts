@@ -22,6 +22,8 @@ export interface Container {
   /** Resolves when the last run is torn down; starting waits for it. */
   settled: Promise<void>;
   removed: boolean;
+  /** Copies to and from it: the next start waits for them, its removal ends them. */
+  readonly copies: Set<RunningProcess>;
   /** Someone wants its output or stdin from the start on. */
   readonly attachWanted: { output: boolean; stdin: boolean };
   /** One change after the other. */
@@ -66,6 +68,7 @@ export function createContainer(context: Context, record: ContainerRecord): Cont
     running: undefined,
     settled: Promise.resolve(),
     removed: false,
+    copies: new Set(),
     get attachWanted() {
       const all = [...waiting];
       return { output: all.some(({ sink }) => sink !== undefined), stdin: all.some(({ stdin }) => stdin) };

@@ -9,6 +9,7 @@ import type { EnginePaths } from '../paths.ts';
 import type { Plan, PlanNetwork } from '../plan-types.ts';
 import { type Container, createContainer } from './container.ts';
 import type { Context } from './context.ts';
+import { type Copies, createCopies } from './copies.ts';
 import { createEvents, type Events } from './events.ts';
 import { createExecs, type Execs } from './exec.ts';
 import { engineFiles, makeContainerDirectory, makeDirectories, makePrivate } from './layout.ts';
@@ -45,6 +46,7 @@ export interface Engine extends Lifecycle {
   readonly volumes: Volumes;
   readonly events: Events;
   readonly execs: Execs;
+  readonly copies: Copies;
   /** What could not be read when the engine started, sentences for the user. */
   readonly damaged: readonly string[];
   create(name: string | undefined, input: ContainerInput): Promise<Container>;
@@ -140,6 +142,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     volumes,
     events: context.events,
     execs: createExecs(context),
+    copies: createCopies(context),
     damaged: [],
     find,
     list: () => [...containers.values()].sort((a, b) => b.record.created.localeCompare(a.record.created)),

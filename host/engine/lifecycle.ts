@@ -61,6 +61,7 @@ export function createLifecycle(
       throw new GantryError('INVALID_STATE', 'Cannot start a paused container, try unpause instead');
     if (container.running !== undefined) return false;
     await container.settled;
+    await Promise.all([...container.copies].map(({ exited }) => exited));
     clearTimeout(restarts.get(container)?.timer);
     const slot = backend.reserveSlot(parentOf(container));
     try {
@@ -204,6 +205,7 @@ export function createLifecycle(
   /** From here on nobody finds it, and its name is free. */
   const dismiss = (container: Container): void => {
     container.removed = true;
+    for (const copy of container.copies) copy.signal(SIGKILL);
     clearTimeout(restarts.get(container)?.timer);
     restarts.delete(container);
     forget(container);

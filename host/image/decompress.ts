@@ -2,6 +2,11 @@
 import * as zlib from 'node:zlib';
 import { GantryError } from '../errors.ts';
 
+const others: [Buffer, string][] = [
+  [Buffer.from([0xfd, 0x37, 0x7a, 0x58]), 'xz'],
+  [Buffer.from('BZh'), 'bzip2'],
+];
+
 type Bytes = AsyncIterable<Uint8Array>;
 
 /** The plain bytes of a layer. @throws {GantryError} INVALID_ARCHIVE where the compressed data is damaged. */
@@ -21,7 +26,14 @@ export async function* decompress(source: Bytes): AsyncGenerator<Uint8Array> {
     if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b)
       yield* through(zlib.createGunzip({ chunkSize: 1 << 18 }), whole);
     else if (head.length >= 4 && head.readUInt32LE(0) === 0xfd2fb528) yield* unzstd(whole);
-    else yield* whole;
+    else {
+      const other = others.find(([magic]) => head.subarray(0, magic.length).equals(magic))?.[1];
+      if (other !== undefined)
+        throw new GantryError('UNSUPPORTED', `Cannot read the archive: it is compressed with ${other}`, {
+          hint: 'gzip, zstd and uncompressed archives are read',
+        });
+      yield* whole;
+    }
   } catch (cause) {
     if (cause instanceof GantryError || !isDataError(cause)) throw cause;
     throw new GantryError('INVALID_ARCHIVE', `Cannot decompress the layer: ${(cause as Error).message}`, {

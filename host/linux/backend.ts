@@ -105,6 +105,13 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(program)]));
       return started;
     },
+    async archive(controlSocket, program) {
+      const options = { attachOutput: true, attachStdin: true };
+      const connection = await (controlSocket === undefined ? executor.connect(silent) : enter(controlSocket));
+      const started = superviseProcess({ ...options, connection, program });
+      connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(program)]));
+      return started;
+    },
     run,
     async removeTrees(paths) {
       await run(planRemoval(await facts(), paths));

@@ -121,8 +121,16 @@ int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t f
 void log_output(struct runner *runner, int stream, const char *data, size_t length);
 void write_record(const char *path, pid_t pid, uint32_t status, uint32_t flags, uint64_t started, uint64_t finished);
 uint64_t now_ns(void);
+// confine.c
+void confine_to(const char *directory);
+void confine_here(void);
+// archive.c
+void op_archive(uint32_t action, const char *directory, const char *name, const char *as, int64_t uid, int64_t gid) __attribute__((noreturn));
+// pack.c
+void pack(int directory, const char *name, const char *as);
 // unpack.c
 int unpack_main(const char *directory);
+void unpack_here(bool keep_kinds, int64_t uid, int64_t gid);
 int remove_main(const char *directory);
 // init.c
 int init_main(char **argv);

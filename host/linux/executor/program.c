@@ -34,6 +34,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_EXIT_RECORD] = "s", [ABI_OP_OOM_EVENTS] = "s", [ABI_OP_REMOVE_TREE] = "is", [ABI_OP_MASK] = "isi",
     [ABI_OP_READ_ONLY_PATH] = "is", [ABI_OP_KILL_CGROUP] = "si", [ABI_OP_FREEZE] = "sii", [ABI_OP_COPY_UP] = "ii",
     [ABI_OP_SEAL] = "", [ABI_OP_CONTAINER_CGROUP] = "s",
+    [ABI_OP_ARCHIVE] = "isssii",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {
@@ -115,7 +116,8 @@ static bool blocks_fit(const struct program *program, uint32_t *bad_op) {
         if (op->code == ABI_OP_PARK && !in_launch)
             return false;
         if ((op->code == ABI_OP_EXECVE || op->code == ABI_OP_STDIO || op->code == ABI_OP_WAIT ||
-             op->code == ABI_OP_OPEN_TERMINAL || op->code == ABI_OP_SEAL) && !in_clone)
+             op->code == ABI_OP_OPEN_TERMINAL || op->code == ABI_OP_SEAL ||
+             op->code == ABI_OP_ARCHIVE) && !in_clone)
             return false;
     }
     return true;

@@ -1,98 +1,29 @@
-// Makes a layer's files, confined: in a chroot, with few capabilities and few system calls. `unpack DIRECTORY`, `remove DIRECTORY`.
+// Makes the files of an archive, confined (confine.c): a layer's (`unpack DIRECTORY`), or what is copied into a container.
 #include "tar.h"
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 static uint64_t entries, total;
 
+// Of a copy into a container: below the working directory, in docker's ways. Otherwise a layer: below "/", with whiteouts.
+static bool copying, keep_kinds;
+static int64_t own_uid = -1, own_gid = -1;
+
 static void refuse(const char *name) { tar_refuse(name, strerror(errno)); }
 
-static const int allowed[] = {
-    __NR_read, __NR_write, __NR_writev, __NR_close, __NR_openat, __NR_newfstatat, __NR_fstat, __NR_statx, __NR_lseek,
-    __NR_mkdirat, __NR_mknodat, __NR_symlinkat, __NR_linkat, __NR_unlinkat, __NR_fchown, __NR_fchownat, __NR_fchmod,
-    __NR_fchmodat, __NR_utimensat, __NR_setxattr, __NR_lsetxattr, __NR_fsetxattr, __NR_getdents64, __NR_brk, __NR_mmap,
-    __NR_munmap, __NR_mremap, __NR_exit_group, __NR_rt_sigreturn, __NR_fcntl,
-#ifdef __x86_64__
-    __NR_open, __NR_stat, __NR_lstat, __NR_mkdir, __NR_mknod, __NR_symlink, __NR_link, __NR_unlink, __NR_rmdir, __NR_chown,
-    __NR_lchown, __NR_chmod,
-#endif
-};
-
-static void allow_few_calls(void) {
-    enum { COUNT = sizeof allowed / sizeof *allowed };
-    struct sock_filter filter[COUNT + 6];
-    int at = 0;
-    filter[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-#ifdef __x86_64__
-    filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-#else
-    filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_AARCH64, 1, 0);
-#endif
-    filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    filter[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    for (int i = 0; i < COUNT; i++)
-        filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], (uint8_t)(COUNT - i), 0);
-    filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-    filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {(unsigned short)at, filter};
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-        refuse("seccomp");
-}
-
-static void drop_capabilities(void) {
-    // CAP_SYS_ADMIN is what trusted.overlay.opaque asks for; the filter leaves it nothing else to do.
-    uint64_t kept = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER | 1ull << CAP_FSETID |
-                    1ull << CAP_MKNOD | 1ull << CAP_SETFCAP | 1ull << CAP_SYS_ADMIN;
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2];
-    for (int i = 0; i < 64; i++)
-        if (!(kept & 1ull << i))
-            prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
-    if (syscall(__NR_capget, &header, data))
-        refuse("capget");
-    for (int i = 0; i < 2; i++) {
-        data[i].effective = data[i].permitted &= (uint32_t)(kept >> 32 * i);
-        data[i].inheritable = 0;
-    }
-    if (syscall(__NR_capset, &header, data))
-        refuse("capset");
-}
-
-// From here on "/" is the directory: whatever a name or a link says, it stays inside.
-static void confine(const char *directory) {
-    struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    syscall(__NR_close_range, 3, ~0u, 0);
-    umask(0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) && errno != EPERM)
-        refuse("unshare");
-    if (chdir(directory) || chroot(".") || chdir("/"))
-        refuse(directory);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        refuse("no_new_privs");
-    drop_capabilities();
-    allow_few_calls();
-}
-
-// "/a/b" of any spelling: "./a//b/", "/a/b", "a/x/../b". Above the root is the root.
+// "/a/b" of any spelling: "./a//b/", "/a/b", "a/x/../b"; "./a/b" for a copy. Above a layer's root is its root.
 static void clean(const char *name, char *path, size_t capacity) {
-    size_t length = 0;
+    size_t top = copying, length = top;
+    if (copying)
+        path[0] = '.';
     for (const char *at = name; *at;) {
         size_t part = strcspn(at, "/");
         if (part == 2 && at[0] == '.' && at[1] == '.') {
-            while (length > 0 && path[--length] != '/')
+            if (copying && length == top)
+                tar_refuse(name, "it leads out of the directory");
+            while (length > top && path[--length] != '/')
                 ;
         } else if (part > 0 && !(part == 1 && *at == '.')) {
             if (length + part + 2 > capacity)
@@ -108,6 +39,9 @@ static void clean(const char *name, char *path, size_t capacity) {
     path[length] = 0;
 }
 
+// The directory that everything is made in.
+static bool is_top(const char *path) { return !strcmp(path, copying ? "." : "/"); }
+
 static void make_parents(char *path) {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
@@ -116,6 +50,15 @@ static void make_parents(char *path) {
             refuse(path);
         *slash = '/';
     }
+}
+
+// docker cp: a directory and something else do not take each other's place.
+static void check_kind(const char *path, bool directory) {
+    struct stat there;
+    if (!keep_kinds || lstat(path, &there) || S_ISDIR(there.st_mode) == directory)
+        return;
+    fprintf(stderr, "kind %s %s\n", directory ? "directory" : "non-directory", path + 2);
+    _exit(1);
 }
 
 // Whatever stands where the entry goes makes room; true where it is worth another try.
@@ -145,7 +88,9 @@ static void set_xattrs(const struct entry *entry, const char *path) {
 // Owner before mode and attributes: a change of owner takes setuid bits and file capabilities away.
 static void set_metadata(const struct entry *entry, const char *path, bool link) {
     struct timespec times[2] = {entry->mtime, entry->mtime};
-    if (lchown(path, entry->uid, entry->gid) || (!link && chmod(path, entry->mode)))
+    uid_t uid = own_uid < 0 ? entry->uid : (uid_t)own_uid;
+    gid_t gid = own_gid < 0 ? entry->gid : (gid_t)own_gid;
+    if (lchown(path, uid, gid) || (!link && chmod(path, entry->mode)))
         refuse(entry->name);
     set_xattrs(entry, path);
     if (utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW))
@@ -195,7 +140,9 @@ static void remember_time(const char *path, struct timespec time) {
 
 static void make_directory(const struct entry *entry, char *path) {
     struct stat there;
-    if (strcmp(path, "/"))
+    if (copying && is_top(path))
+        return; // It is there and stays as it is.
+    if (!is_top(path))
         while (mkdir(path, 0700)) {
             int error = errno;
             if (error == EEXIST && !lstat(path, &there) && S_ISDIR(there.st_mode))
@@ -266,9 +213,10 @@ static void make_entry(const struct entry *entry) {
     char path[4096];
     clean(entry->name, path, sizeof path);
     entries++;
-    if (whiteout(entry, path))
+    if (!copying && whiteout(entry, path))
         return;
-    if (!strcmp(path, "/") && entry->type != '5')
+    check_kind(path, entry->type == '5');
+    if (is_top(path) && entry->type != '5')
         tar_refuse(entry->name, "only a directory can be the root");
     switch (entry->type) {
     case '0': make_file(entry, path); break;
@@ -280,9 +228,8 @@ static void make_entry(const struct entry *entry) {
     }
 }
 
-int unpack_main(const char *directory) {
+static void make_all(void) {
     static struct entry entry;
-    confine(directory);
     while (tar_next(&entry))
         make_entry(&entry);
     tar_drain();
@@ -290,6 +237,20 @@ int unpack_main(const char *directory) {
         struct timespec times[2] = {directories[i].time, directories[i].time};
         utimensat(AT_FDCWD, directories[i].path, times, AT_SYMLINK_NOFOLLOW);
     }
+}
+
+// Below the working directory, which is a container's already. Ids of -1: as the archive says.
+void unpack_here(bool keep, int64_t uid, int64_t gid) {
+    copying = true;
+    keep_kinds = keep;
+    own_uid = uid;
+    own_gid = gid;
+    make_all();
+}
+
+int unpack_main(const char *directory) {
+    confine_to(directory);
+    make_all();
     char text[96];
     int length = snprintf(text, sizeof text, "{\"entries\":%llu,\"bytes\":%llu}\n", (unsigned long long)entries, (unsigned long long)total);
     return write(1, text, (size_t)length) == length ? 0 : 1;

@@ -1,0 +1,74 @@
+// A child that reads or writes a container's files: in the mount namespace of the running one, or in a root mounted for it alone.
+import {
+  OP_ARCHIVE,
+  OP_CLONE,
+  OP_CONTAINER_PIDFD,
+  OP_LAUNCH,
+  OP_MOUNT,
+  OP_MOUNT_SETATTR,
+  OP_SETNS,
+  OP_STDIO,
+  OP_SUPERVISE,
+  SUPERVISE_EXEC,
+  SUPERVISE_STDIN,
+  SUPERVISE_STDIN_ONCE,
+} from '../abi';
+import { Json } from '../json';
+import { AT_FDCWD, AT_RECURSIVE, CLONE_NEWNS, MOUNT_ATTR_NODEV, MS_REC, MS_SLAVE } from '../kernel';
+import { specifyStillMounts } from '../spec/mounts';
+import { appendMount, CgroupMounts, mountAttributes, MountContext } from './mounts';
+import { ProgramWriter } from './program';
+import { enterRoot, mountRoot } from './rootfs';
+
+/** It joins no cgroup: a frozen or full container can be copied from. Its mounts are a copy: what the container mounts meanwhile is not seen. */
+export function planArchive(program: ProgramWriter, request: Json): void {
+  const running = request.flag('running');
+  program
+    .op(OP_SUPERVISE)
+    .imm(SUPERVISE_STDIN | SUPERVISE_STDIN_ONCE | (running ? SUPERVISE_EXEC : 0))
+    .imm(0);
+  const container = running ? program.op(OP_CONTAINER_PIDFD).into() : -1;
+  const launch = program.op(OP_LAUNCH).block();
+  program.imm(0);
+  if (running) program.op(OP_SETNS).reg(container).imm(CLONE_NEWNS).because('the files as the container sees them');
+  const clone = program.op(OP_CLONE).block();
+  program.imm(CLONE_NEWNS).imm(-1).because('a process of ours: no program of the container runs');
+  program.op(OP_STDIO);
+  if (running)
+    program
+      .op(OP_MOUNT)
+      .str('')
+      .str('/')
+      .str('')
+      .imm(MS_REC | MS_SLAVE)
+      .str('')
+      .because('nothing changed in here reaches the container');
+  else mountStill(program, request);
+  program
+    .op(OP_MOUNT_SETATTR)
+    .imm(AT_FDCWD)
+    .str('/')
+    .imm(AT_RECURSIVE)
+    .buffer(mountAttributes(MOUNT_ATTR_NODEV, 0))
+    .because('a device that takes the place of a file cannot be opened');
+  program
+    .op(OP_ARCHIVE)
+    .imm(request.int('action'))
+    .str(request.str('directory'))
+    .str(request.str('name'))
+    .str(request.str('as'))
+    .imm(request.int('uid'))
+    .imm(request.int('gid'));
+  program.endBlock(clone);
+  program.endBlock(launch);
+}
+
+/** The root of a container that does not run, with its volumes and binds. */
+function mountStill(program: ProgramWriter, request: Json): void {
+  const root = mountRoot(program, request);
+  const context = new MountContext(program, root, request);
+  const cgroup = new CgroupMounts(request.child('facts'));
+  const mounts = specifyStillMounts(request).items;
+  for (let i = 0; i < mounts.length; i++) appendMount(context, mounts[i], cgroup);
+  enterRoot(program, root, request.child('container').child('host').flag('readonlyRootfs'));
+}
