@@ -7,7 +7,7 @@ import { inspectJson, summaryJson } from './container-json.ts';
 import { readCreateBody } from './create-body.ts';
 import { anyOf, type Filters, matchesLabels, readFilters } from './filters.ts';
 import { type Call, flag, type Handler, type Route, readJson, sendJson, sendNothing } from './http.ts';
-import { statsJson } from './stats-json.ts';
+import { idleStatsJson, statsJson } from './stats-json.ts';
 
 const filterNames = [
   'ancestor',
@@ -74,6 +74,7 @@ export function containerRoutes(engine: Engine): Route[] {
   const stats = async (call: Call, container: Container): Promise<void> => {
     const read = () =>
       engine.backend.stats(container.record.id, container.record.config.host.cgroupParent, container.record.state.pid);
+    if (container.running === undefined) return sendJson(call, idleStatsJson(container));
     const streams = call.query.get('stream') === null || flag(call, 'stream');
     let gone = false;
     call.response.once('close', () => {

@@ -30,6 +30,21 @@ const noCpu = {
   throttling_data: { periods: 0, throttled_periods: 0, throttled_time: 0 },
 };
 
+/** Of a container that does not run, as docker tells it: nothing is used. */
+export function idleStatsJson({ record }: Container): object {
+  const read = '0001-01-01T00:00:00Z';
+  const empty = { pids_stats: {}, blkio_stats: { io_service_bytes_recursive: null }, memory_stats: {} };
+  return {
+    id: record.id,
+    name: `/${record.name}`,
+    read,
+    preread: read,
+    ...empty,
+    cpu_stats: noCpu,
+    precpu_stats: noCpu,
+  };
+}
+
 export function statsJson({ record }: Container, stats: ContainerStats, before: ContainerStats | undefined): object {
   const { memory, pids, block, networks } = stats;
   return {

@@ -13,6 +13,8 @@ interface Inspected {
   State: { Running: boolean; Paused: boolean };
 }
 
+const CHECKPOINTS = 'containers are not checkpointed';
+
 const detachKeys = {
   name: 'detach-keys',
   kind: 'value',
@@ -36,7 +38,8 @@ async function session(
   exit.catch(() => {});
   await exit.begun;
   const ending = runSession(socket, { tty: found.Config.Tty, stdin, detachKeys: keys });
-  const stopSignals = found.Config.Tty ? () => {} : proxySignals(api, found.Id);
+  const proxied = !found.Config.Tty && (!parsed.has('sig-proxy') || parsed.switch('sig-proxy'));
+  const stopSignals = !proxied ? () => {} : proxySignals(api, found.Id);
   let stopSize = (): void => {};
   try {
     await begin?.().catch(async (error: unknown) => {
@@ -55,7 +58,11 @@ async function session(
 export const attach: Command = {
   usage: '[OPTIONS] CONTAINER',
   summary: 'Attach local standard input, output, and error streams to a running container',
-  flags: [detachKeys, { name: 'no-stdin', kind: 'switch', help: 'Do not attach STDIN' }],
+  flags: [
+    detachKeys,
+    { name: 'no-stdin', kind: 'switch', help: 'Do not attach STDIN' },
+    { name: 'sig-proxy', kind: 'switch', help: 'Proxy all received signals to the process (default true)' },
+  ],
   args: [1, 1],
   async run(parsed, { api }) {
     const found = await api.send<Inspected>('GET', `/containers/${encodeURIComponent(parsed.args[0]!)}/json`);
@@ -76,6 +83,8 @@ export const start: Command = {
     { name: 'attach', short: 'a', kind: 'switch', help: 'Attach STDOUT/STDERR and forward signals' },
     { name: 'interactive', short: 'i', kind: 'switch', help: "Attach container's STDIN" },
     detachKeys,
+    { name: 'checkpoint', kind: 'value', help: '', hidden: true, refused: CHECKPOINTS },
+    { name: 'checkpoint-dir', kind: 'value', help: '', hidden: true, refused: CHECKPOINTS },
   ],
   args: [1, MANY],
   async run(parsed, { api }) {

@@ -1,6 +1,7 @@
 // The table of commands: name → the module that is loaded only when it is asked for.
 import { GantryError } from '../errors.ts';
 import type { Command } from './command.ts';
+import { distance } from './nearest.ts';
 
 type Load = () => Promise<Command>;
 
@@ -101,16 +102,4 @@ export async function findCommand(words: string[]): Promise<Found> {
     hint:
       near.length > 0 ? `Did you mean ${near.map((name) => `"gantry ${name}"`).join(' or ')}` : 'See "gantry --help"',
   });
-}
-
-/** Levenshtein's distance, for words of a few letters. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -8,7 +8,9 @@ import { parseExposed, parsePublished } from './ports.ts';
 import { parseBytes, parseBytesOrUnlimited, parseDuration } from './units.ts';
 
 function invalid(flag: string, text: string, reason: string): GantryError {
-  return new GantryError('INVALID_ARGUMENT', `Invalid argument "${text}" for "--${flag}": ${reason}`);
+  return new GantryError('INVALID_ARGUMENT', `Invalid argument "${text}" for "--${flag}": ${reason}`, {
+    details: { flag },
+  });
 }
 
 /** @throws {GantryError} INVALID_ARGUMENT naming the flag. */
@@ -19,6 +21,11 @@ export function createBody(
   const [Image, ...Cmd] = parsed.args;
   if (parsed.switch('rm') && parsed.has('restart') && parsed.value('restart') !== 'no')
     throw new GantryError('INVALID_ARGUMENT', 'Conflicting options: cannot specify both --restart and --rm');
+  if (parsed.has('disable-content-trust') && !parsed.switch('disable-content-trust'))
+    throw new GantryError('UNSUPPORTED', 'Cannot use --disable-content-trust=false: signatures are not verified', {
+      hint: 'Name the image by its digest: IMAGE@sha256:…',
+      details: { flag: 'disable-content-trust' },
+    });
   const published = parsed.list('publish').flatMap(parsePublished);
   const exposed = [...parsed.list('expose').flatMap(parseExposed), ...published.map(({ port }) => port)];
   const volumes = parsed.list('volume').map(parseVolume);

@@ -1,5 +1,6 @@
 // Flags as docker's command line takes them: "-it", "--name=x", "--name x", "-p8080:80"; declared in tables.
 import { GantryError } from '../errors.ts';
+import { nearest } from './nearest.ts';
 
 export interface Flag {
   name: string;
@@ -11,6 +12,8 @@ export interface Flag {
   help: string;
   /** Not listed in the help. */
   hidden?: boolean;
+  /** Docker has it and gantry does not: why, in a sentence for the user. */
+  refused?: string;
 }
 
 export interface Parsed {
@@ -32,6 +35,10 @@ export function parseFlags(table: Flag[], argv: string[], { interspersed = true,
   const args: string[] = [];
   const all = [...table, HELP];
   const put = (flag: Flag, value: string): void => {
+    if (flag.refused !== undefined)
+      throw new GantryError('UNSUPPORTED', `Cannot use --${flag.name}: ${flag.refused}`, {
+        details: { flag: flag.name },
+      });
     if (flag.kind === 'switch' && !/^(true|false|1|0|t|f)$/i.test(value))
       throw invalid(`Invalid argument "${value}" for "--${flag.name}": it is true or false`, command);
     found.set(flag.name, flag.kind === 'list' ? [...(found.get(flag.name) ?? []), value] : [value]);
@@ -56,7 +63,13 @@ export function parseFlags(table: Flag[], argv: string[], { interspersed = true,
       const equals = word.indexOf('=');
       const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
       const flag = all.find((candidate) => candidate.name === name);
-      if (flag === undefined) throw invalid(`Unknown flag: --${name}`, command);
+      if (flag === undefined) {
+        const near = nearest(
+          name,
+          all.filter(({ hidden, refused }) => !hidden && refused === undefined).map((known) => known.name),
+        );
+        throw invalid(`Unknown flag: --${name}`, command, near && `Did you mean --${near}? See "${command} --help"`);
+      }
       if (equals >= 0) put(flag, word.slice(equals + 1));
       else put(flag, flag.kind === 'switch' ? 'true' : need(word, argv[++at]));
     } else {
@@ -91,8 +104,11 @@ export function parseFlags(table: Flag[], argv: string[], { interspersed = true,
   };
 }
 
-function invalid(message: string, command: string): GantryError {
-  return new GantryError('INVALID_ARGUMENT', message, { hint: `See "${command} --help"` });
+function invalid(message: string, command: string, hint?: string): GantryError {
+  return new GantryError('INVALID_ARGUMENT', message, {
+    hint: hint ?? `See "${command} --help"`,
+    details: { flag: true },
+  });
 }
 
 /** @throws {GantryError} INVALID_ARGUMENT where there are fewer or more. */
@@ -100,5 +116,9 @@ export function countArgs(parsed: Parsed, command: string, least: number, most =
   const count = parsed.args.length;
   if (count >= least && count <= most) return;
   const wanted = least === most ? `exactly ${least}` : count < least ? `at least ${least}` : `at most ${most}`;
-  throw invalid(`"${command}" requires ${wanted} argument${wanted.endsWith(' 1') ? '' : 's'}`, command);
+  const message =
+    most === 0
+      ? `"${command}" accepts no arguments`
+      : `"${command}" requires ${wanted} argument${wanted.endsWith(' 1') ? '' : 's'}`;
+  throw new GantryError('INVALID_ARGUMENT', message, { hint: `See "${command} --help"`, details: { count } });
 }

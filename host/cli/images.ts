@@ -20,6 +20,13 @@ interface Summary {
 }
 
 const quiet: Flag = { name: 'quiet', short: 'q', kind: 'switch', help: 'Suppress verbose output' };
+const onePlatform: Flag = {
+  name: 'platform',
+  kind: 'value',
+  help: '',
+  hidden: true,
+  refused: 'an image here is of one platform; choose it with "gantry pull --platform"',
+};
 const path = (name: string): string => `/images/${encodeURIComponent(name).replaceAll('%2F', '/')}`;
 
 const columns: [string, string][] = [
@@ -61,6 +68,7 @@ const images: Command = {
     { name: 'format', kind: 'value', value: 'string', help: "Format output: 'table', 'json' or a Go template" },
     { name: 'no-trunc', kind: 'switch', help: "Don't truncate output" },
     { ...quiet, help: 'Only show image IDs' },
+    { name: 'tree', kind: 'switch', help: '', hidden: true, refused: 'images are listed one a line' },
   ],
   args: [0, 1],
   async run(parsed, { api }) {
@@ -87,6 +95,8 @@ const pull: Command = {
   summary: 'Download an image from a registry',
   flags: [
     quiet,
+    { name: 'all-tags', short: 'a', kind: 'switch', help: '', hidden: true, refused: 'pull the tags by their names' },
+    { name: 'disable-content-trust', kind: 'switch', help: '', hidden: true },
     { name: 'platform', kind: 'value', value: 'string', help: 'Set platform if server is multi-platform capable' },
   ],
   args: [1, 1],
@@ -104,6 +114,7 @@ const load: Command = {
   flags: [
     { name: 'input', short: 'i', kind: 'value', value: 'string', help: 'Read from tar archive file, instead of STDIN' },
     quiet,
+    onePlatform,
   ],
   args: [0, 0],
   async run(parsed, { api }) {
@@ -128,7 +139,10 @@ const load: Command = {
 const save: Command = {
   usage: '[OPTIONS] IMAGE [IMAGE...]',
   summary: 'Save one or more images to a tar archive (streamed to STDOUT by default)',
-  flags: [{ name: 'output', short: 'o', kind: 'value', value: 'string', help: 'Write to a file, instead of STDOUT' }],
+  flags: [
+    { name: 'output', short: 'o', kind: 'value', value: 'string', help: 'Write to a file, instead of STDOUT' },
+    onePlatform,
+  ],
   args: [1, MANY],
   async run(parsed, { api }) {
     const file = parsed.value('output');
@@ -167,7 +181,11 @@ const tag: Command = {
 const rmi: Command = {
   usage: '[OPTIONS] IMAGE [IMAGE...]',
   summary: 'Remove one or more images',
-  flags: [{ name: 'force', short: 'f', kind: 'switch', help: 'Force removal of the image' }],
+  flags: [
+    { name: 'force', short: 'f', kind: 'switch', help: 'Force removal of the image' },
+    { name: 'no-prune', kind: 'switch', help: 'Do not delete untagged parents (there are none)', hidden: true },
+    onePlatform,
+  ],
   args: [1, MANY],
   run: (parsed, { api }) =>
     forEachName(parsed.args, async (name) => {

@@ -7,6 +7,7 @@ export const logs: Command = {
   usage: '[OPTIONS] CONTAINER',
   summary: 'Fetch the logs of a container',
   flags: [
+    { name: 'details', kind: 'switch', help: '', hidden: true, refused: 'the log keeps no details beside its lines' },
     { name: 'follow', short: 'f', kind: 'switch', help: 'Follow log output' },
     {
       name: 'since',

@@ -55,7 +55,18 @@ async function main(argv: string[]): Promise<number> {
   return runCommand(found.name, found.command, found.args, context);
 }
 
+/** Docker's statuses: 125 for a flag, and for all that keeps `run` from starting; 126 and 127 for the program; else 1. */
+function statusOf(error: unknown, command: string | undefined): number {
+  if (!(error instanceof GantryError)) return 125;
+  const ours = error.exitStatus === 125 && error.details?.flag === undefined && command !== 'run';
+  return ours || error.details?.count !== undefined ? 1 : error.exitStatus;
+}
+
+/** Name of the command that runs, for its status. */
+let running: string | undefined;
+
 async function runCommand(name: string, command: Command, argv: string[], context: Context): Promise<number> {
+  running = name;
   const title = `gantry ${name}`;
   const words = command.rewrite?.(argv) ?? argv;
   const parsed = parseFlags(command.flags, words, { interspersed: command.ordered !== true, command: title });
@@ -87,7 +98,7 @@ main(process.argv.slice(2)).then(
     const text = error instanceof Error ? error.message : String(error);
     process.stderr.write(`gantry: ${text}\n${failure?.hint ? `Hint: ${failure.hint}\n` : ''}`);
     if (failure === undefined && process.env.GANTRY_DEBUG) console.error(error);
-    process.exitCode = failure?.exitStatus ?? 125;
+    process.exitCode = statusOf(error, running);
     if (process.stderr.writableLength === 0) process.exit(process.exitCode);
   },
 );

@@ -12,6 +12,7 @@ export interface Published {
 function invalid(text: string, reason: string): GantryError {
   return new GantryError('INVALID_ARGUMENT', `Invalid argument "${text}" for "-p, --publish": ${reason}`, {
     hint: '[[HOST_IP:]HOST_PORT:]CONTAINER_PORT[/tcp|udp|sctp]',
+    details: { flag: 'publish' },
   });
 }
 

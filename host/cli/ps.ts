@@ -55,6 +55,14 @@ export const ps: Command = {
     { name: 'latest', short: 'l', kind: 'switch', help: 'Show the latest created container (includes all states)' },
     { name: 'no-trunc', kind: 'switch', help: "Don't truncate output" },
     { name: 'quiet', short: 'q', kind: 'switch', help: 'Only display container IDs' },
+    {
+      name: 'size',
+      short: 's',
+      kind: 'switch',
+      help: '',
+      hidden: true,
+      refused: 'sizes of containers are not counted',
+    },
   ],
   args: [0, 0],
   async run(parsed, { api }) {

@@ -22,6 +22,35 @@ const l = (name: string, value: string, help: string, short?: string): Flag => (
   ...(short ? { short } : {}),
 });
 
+const r = (name: string, kind: Flag['kind'], refused: string): Flag => ({
+  name,
+  kind,
+  help: '',
+  hidden: true,
+  refused,
+});
+
+const WINDOWS = 'it is for Windows containers';
+
+/** Docker's, which gantry does not carry out. */
+const refusedFlags: Flag[] = [
+  r('cpu-count', 'value', `${WINDOWS}; use --cpus`),
+  r('cpu-percent', 'value', `${WINDOWS}; use --cpus`),
+  r('io-maxbandwidth', 'value', `${WINDOWS}; use --device-read-bps and --device-write-bps`),
+  r('io-maxiops', 'value', `${WINDOWS}; use --device-read-iops and --device-write-iops`),
+  r('kernel-memory', 'value', 'Linux 5.4 deprecated that limit; use --memory, which counts kernel memory too'),
+  r('gpus', 'list', 'GPUs need a hook of their vendor; pass the device files with --device'),
+  r('link', 'list', 'links are docker legacy; use --network-alias, or --network container:NAME'),
+  r('link-local-ip', 'list', 'networks have no link-local addresses to choose; use --ip'),
+  r('storage-opt', 'list', 'overlay directories have no quota; limit a tmpfs with --tmpfs PATH:size=SIZE'),
+  r('volume-driver', 'value', 'the only driver is "local"'),
+  r(
+    'use-api-socket',
+    'switch',
+    'the socket gives the container all that you may do; bind it with -v where you mean that',
+  ),
+];
+
 /** What describes the container. */
 export const containerFlags: Flag[] = [
   l('add-host', 'list', 'Add a custom host-to-IP mapping (host:ip)'),
@@ -118,6 +147,8 @@ export const containerFlags: Flag[] = [
   l('volume', 'list', 'Bind mount a volume', 'v'),
   l('volumes-from', 'list', 'Mount volumes from the specified container(s)'),
   v('workdir', 'string', 'Working directory inside the container', 'w'),
+  { name: 'disable-content-trust', kind: 'switch', help: '', hidden: true },
+  ...refusedFlags,
 ];
 
 /** What says how `run` behaves itself. */

@@ -27,28 +27,21 @@ const columns: [string, string][] = [
 ];
 
 /** As docker counts: of one CPU, cache that can be given back is no use of memory. */
-function rowOf({
-  id,
-  name,
-  cpu_stats,
-  precpu_stats,
-  memory_stats,
-  networks = {},
-  blkio_stats,
-  pids_stats,
-}: Stats): Row {
+function rowOf(stats: Stats, whole: boolean): Row {
+  const { name, cpu_stats, precpu_stats, memory_stats, networks = {}, blkio_stats, pids_stats } = stats;
+  const id = whole ? stats.id : stats.id.slice(0, 12);
   const used = cpu_stats.cpu_usage.total_usage - precpu_stats.cpu_usage.total_usage;
   const machine = (cpu_stats.system_cpu_usage ?? 0) - (precpu_stats.system_cpu_usage ?? 0);
   const cpu = machine > 0 ? (used / machine) * (cpu_stats.online_cpus ?? 1) * 100 : 0;
-  const { usage = 0, limit = 0, stats = {} } = memory_stats;
-  const memory = Math.max(0, usage - (stats.total_inactive_file ?? stats.inactive_file ?? 0));
+  const { usage = 0, limit = 0, stats: counters = {} } = memory_stats;
+  const memory = Math.max(0, usage - (counters.total_inactive_file ?? counters.inactive_file ?? 0));
   const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
   const block = (op: string): number =>
     sum((blkio_stats.io_service_bytes_recursive ?? []).filter((entry) => entry.op === op).map(({ value }) => value));
   const interfaces = Object.values(networks);
   return {
-    ID: id.slice(0, 12),
-    Container: id.slice(0, 12),
+    ID: id,
+    Container: id,
     Name: name.slice(1),
     CPUPerc: `${cpu.toFixed(2)}%`,
     MemUsage: `${binarySize(memory)} / ${binarySize(limit)}`,
@@ -59,29 +52,34 @@ function rowOf({
   };
 }
 
-async function sample(api: Api, names: string[]): Promise<Row[]> {
-  const all =
-    names.length > 0 ? names : (await api.send<{ Id: string }[]>('GET', '/containers/json')).map(({ Id }) => Id);
+async function sample(api: Api, names: string[], stopped: boolean, whole: boolean): Promise<Row[]> {
+  const list = (): Promise<{ Id: string }[]> => api.send('GET', '/containers/json', { query: { all: stopped } });
+  const all = names.length > 0 ? names : (await list()).map(({ Id }) => Id);
   const found = await Promise.all(
     all.map((name) => api.send<Stats | undefined>('GET', `/containers/${encodeURIComponent(name)}/stats?stream=false`)),
   );
-  return found.filter((stats) => stats !== undefined).map(rowOf);
+  return found.filter((stats) => stats !== undefined).map((stats) => rowOf(stats, whole));
 }
 
 export const stats: Command = {
   usage: '[OPTIONS] [CONTAINER...]',
   summary: 'Display a live stream of container(s) resource usage statistics',
   flags: [
+    { name: 'all', short: 'a', kind: 'switch', help: 'Show all containers (default shows just running)' },
     { name: 'format', kind: 'value', value: 'string', help: "Format output: 'table', 'json' or a Go template" },
     { name: 'no-stream', kind: 'switch', help: 'Disable streaming stats and only pull the first result' },
+    { name: 'no-trunc', kind: 'switch', help: 'Do not truncate output' },
   ],
   args: [0, MANY],
   async run(parsed, { api }) {
     for (;;) {
-      const text = formatRows(await sample(api, parsed.args), parsed.value('format'), columns);
+      const rows = await sample(api, parsed.args, parsed.switch('all'), parsed.switch('no-trunc'));
+      const text = formatRows(rows, parsed.value('format'), columns);
       const once = parsed.switch('no-stream');
       process.stdout.write(once || !process.stdout.isTTY ? text : `\x1b[H\x1b[2J${text}`);
       if (once) return 0;
+      // The engine takes its second for each running container; with none, nothing else waits.
+      if (rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   },
 };

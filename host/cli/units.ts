@@ -10,6 +10,7 @@ export function parseBytes(text: string, flag: string): number {
   if (digits === undefined || !Number.isSafeInteger(Math.floor(bytes)))
     throw new GantryError('INVALID_ARGUMENT', `Invalid argument "${text}" for "--${flag}": invalid size`, {
       hint: 'Such as 512m or 1.5g',
+      details: { flag },
     });
   return Math.floor(bytes);
 }
@@ -48,6 +49,7 @@ export function parseDuration(text: string, flag: string): number {
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
     throw new GantryError('INVALID_ARGUMENT', `Invalid argument "${text}" for "--${flag}": invalid duration`, {
       hint: 'Such as 30s or 1m30s',
+      details: { flag },
     });
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * seconds[unit!]!, 0);
 }

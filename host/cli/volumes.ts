@@ -50,11 +50,26 @@ const ls: Command = {
 const create: Command = {
   usage: '[OPTIONS] [VOLUME]',
   summary: 'Create a volume',
-  flags: [{ name: 'label', kind: 'list', value: 'list', help: 'Set metadata for a volume' }],
+  flags: [
+    { name: 'driver', short: 'd', kind: 'value', value: 'string', help: 'Specify volume driver name (only "local")' },
+    { name: 'label', kind: 'list', value: 'list', help: 'Set metadata for a volume' },
+    {
+      name: 'opt',
+      short: 'o',
+      kind: 'list',
+      help: '',
+      hidden: true,
+      refused: 'a volume is a directory; mount another file system on the host and bind it with -v',
+    },
+  ],
   args: [0, 1],
   async run(parsed, { api }) {
     const { Name } = await api.send<Volume>('POST', '/volumes/create', {
-      body: { Name: parsed.args[0] ?? '', Labels: pairs(parsed.list('label')) },
+      body: {
+        Name: parsed.args[0] ?? '',
+        Driver: parsed.value('driver') ?? 'local',
+        Labels: pairs(parsed.list('label')),
+      },
     });
     process.stdout.write(`${Name}\n`);
     return 0;
@@ -96,11 +111,12 @@ const prune: Command = {
   summary: 'Remove unused local volumes',
   flags: [
     { name: 'all', short: 'a', kind: 'switch', help: 'Remove all unused volumes, not just anonymous ones' },
+    { name: 'filter', kind: 'list', value: 'filter', help: 'Provide filter values (e.g. "label=<label>")' },
     { name: 'force', short: 'f', kind: 'switch', help: 'Do not prompt for confirmation' },
   ],
   args: [0, 0],
   async run(parsed, { api }) {
-    const filters = parsed.switch('all') ? filtersOf(['all=true']) : undefined;
+    const filters = filtersOf([...parsed.list('filter'), ...(parsed.switch('all') ? ['all=true'] : [])]);
     const { VolumesDeleted, SpaceReclaimed } = await api.send<{ VolumesDeleted: string[]; SpaceReclaimed: number }>(
       'POST',
       '/volumes/prune',
