@@ -215,7 +215,8 @@ function listen(
   let complaint = '';
   let over = false;
   let wake = (): void => {};
-  let room = (): void => {};
+  /** Each frame that came while the queue was full waits for itself. */
+  const waiting: (() => void)[] = [];
   process.attach({
     output(stream, data) {
       if (stream === 'stderr') {
@@ -226,9 +227,7 @@ function listen(
       queued += data.length;
       wake();
       if (queued < QUEUED_MAX) return undefined;
-      return new Promise((resolve) => {
-        room = resolve;
-      });
+      return new Promise((resolve) => waiting.push(resolve));
     },
     end() {
       over = true;
@@ -244,7 +243,7 @@ function listen(
       const next = queue.shift();
       if (next !== undefined) {
         queued -= next.length;
-        if (queued < QUEUED_MAX) room();
+        if (queued < QUEUED_MAX) for (const resolve of waiting.splice(0)) resolve();
         yield next;
       } else if (over) return;
       else

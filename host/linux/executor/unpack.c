@@ -45,9 +45,11 @@ static bool is_top(const char *path) { return !strcmp(path, copying ? "." : "/")
 static void make_parents(char *path) {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        int failed = mkdir(path, 0755) && errno != EEXIST;
-        if (failed)
+        struct stat there;
+        if (mkdir(path, 0755) && errno != EEXIST)
             refuse(path);
+        if (stat(path, &there) && errno == ENOENT)
+            tar_refuse(path, "it is a link that leads nowhere");
         *slash = '/';
     }
 }
