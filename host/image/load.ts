@@ -7,7 +7,8 @@ import type { ContentStore } from './content-store.ts';
 import { decompress } from './decompress.ts';
 import { matchesPlatform, parseImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
-import { type Descriptor, shortId } from './pull.ts';
+import { INDEX_DEPTH_MAX, MANIFEST_MAX, parseManifest } from './manifest.ts';
+import { shortId } from './pull.ts';
 import { parseReference } from './reference.ts';
 
 export interface Loaded extends Omit<CatalogEntry, 'addedAt'> {
@@ -36,19 +37,18 @@ export async function loadArchive(
   progress: (line: Progress) => void,
 ): Promise<Loaded[]> {
   const files = await readFiles(decompress(source), content);
-  const json = async <T>(name: string): Promise<T> => {
+  const read = async (name: string, expected?: string): Promise<Buffer> => {
     const digest = files.get(name);
     if (digest === undefined) throw damaged(`it has no "${name}"`);
-    try {
-      return JSON.parse((await content.read(digest)).toString()) as T;
-    } catch (cause) {
-      throw damaged(`"${name}" is not JSON`, cause);
-    }
+    if (expected !== undefined && digest !== expected)
+      throw new GantryError('DIGEST_MISMATCH', `Cannot load the archive: "${name}" has the digest ${digest}`);
+    if ((await content.size(digest)) > MANIFEST_MAX) throw damaged(`"${name}" is larger than ${MANIFEST_MAX} bytes`);
+    return content.read(digest);
   };
   const found = files.has('manifest.json')
-    ? await dockerImages(await json<DockerManifest[]>('manifest.json'), files)
+    ? dockerImages(dockerManifests(await read('manifest.json')), files)
     : files.has('index.json')
-      ? await layoutImages(await json<Index>('index.json'), json, platform)
+      ? await layoutImages(await read('index.json'), 'index.json', read, platform)
       : undefined;
   if (found === undefined) throw damaged('it holds neither manifest.json nor index.json');
   for (const tag of found.flatMap(({ tags }) => tags)) checkTag(tag);
@@ -116,7 +116,20 @@ interface Source {
   manifest?: string;
 }
 
-async function dockerImages(manifests: DockerManifest[], files: Files): Promise<Source[]> {
+function dockerManifests(bytes: Buffer): DockerManifest[] {
+  try {
+    const list = JSON.parse(bytes.toString()) as DockerManifest[];
+    const texts = (value: unknown): boolean => Array.isArray(value) && value.every((text) => typeof text === 'string');
+    const known = ({ Config, Layers, RepoTags }: DockerManifest): boolean =>
+      typeof Config === 'string' && texts(Layers) && texts(RepoTags ?? []);
+    if (Array.isArray(list) && list.every(known)) return list;
+  } catch (cause) {
+    throw damaged('"manifest.json" is not JSON', cause);
+  }
+  throw damaged('"manifest.json" is no list of images');
+}
+
+function dockerImages(manifests: DockerManifest[], files: Files): Source[] {
   const digest = (name: string): string => {
     const found = files.get(posix.normalize(name));
     if (found === undefined) throw damaged(`it has no "${name}"`);
@@ -129,37 +142,35 @@ async function dockerImages(manifests: DockerManifest[], files: Files): Promise<
   }));
 }
 
-interface Index {
-  manifests?: (Descriptor & { annotations?: Record<string, string> })[];
-}
-
-interface LayoutManifest extends Index {
-  config?: Descriptor;
-  layers?: Descriptor[];
-}
-
+/** Every image of an index that suits, whatever indexes lie between; each blob is what its digest says. */
 async function layoutImages(
-  index: Index,
-  json: <T>(name: string) => Promise<T>,
+  bytes: Buffer,
+  what: string,
+  read: (name: string, expected: string) => Promise<Buffer>,
   platform: Platform,
   inherited: string[] = [],
+  depth = 0,
 ): Promise<Source[]> {
+  const document = parseManifest(bytes, '', what);
+  if (document.kind === 'image' || depth > INDEX_DEPTH_MAX) throw damaged(`"${what}" is no index that can be used`);
   const found: Source[] = [];
-  const suitable = (index.manifests ?? []).filter(
+  const suitable = document.manifests.filter(
     (entry) => entry.platform === undefined || matchesPlatform(entry.platform, platform),
   );
   if (suitable.length === 0) throw damaged(`it has no image for ${platform.os}/${platform.architecture}`);
-  for (const descriptor of suitable) {
-    const named = NAME_ANNOTATIONS.flatMap((key) => descriptor.annotations?.[key] ?? []).slice(0, 1);
+  for (const { annotations, digest } of suitable) {
+    const named = NAME_ANNOTATIONS.flatMap((key) => annotations?.[key] ?? []).slice(0, 1);
     const tags = named.length > 0 ? named : inherited;
-    const manifest = await json<LayoutManifest>(`blobs/${descriptor.digest.replace(':', '/')}`);
-    if (manifest.manifests !== undefined) found.push(...(await layoutImages(manifest, json, platform, tags)));
-    else if (manifest.config !== undefined && manifest.layers !== undefined)
+    const name = `blobs/${digest.replace(':', '/')}`;
+    const inner = await read(name, digest);
+    const manifest = parseManifest(inner, '', name);
+    if (manifest.kind === 'index') found.push(...(await layoutImages(inner, name, read, platform, tags, depth + 1)));
+    else
       found.push({
         configDigest: manifest.config.digest,
-        blobs: manifest.layers.map(({ digest }) => digest),
+        blobs: manifest.layers.map((layer) => layer.digest),
         tags,
-        manifest: descriptor.digest,
+        manifest: digest,
       });
   }
   return found;
@@ -172,6 +183,7 @@ async function unpackImage(
   progress: (line: Progress) => void,
 ): Promise<Loaded> {
   if (!(await content.has(configDigest))) throw damaged(`it has no configuration ${configDigest}`);
+  if ((await content.size(configDigest)) > MANIFEST_MAX) throw damaged('its configuration is too large');
   const { diffIds } = parseImageConfig(await content.read(configDigest), tags[0] ?? shortId(configDigest));
   if (diffIds.length !== blobs.length) throw damaged(`${blobs.length} layers but ${diffIds.length} digests of them`);
   for (const [index, blob] of blobs.entries()) {

@@ -7,15 +7,9 @@ import { type Credentials, storedCredentials } from './credentials.ts';
 import { decompress } from './decompress.ts';
 import { matchesPlatform, parseImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
+import { type Descriptor, parseManifest } from './manifest.ts';
 import { familiarName, type Reference } from './reference.ts';
 import { createRegistry, type Manifest, type Registry } from './registry.ts';
-
-export interface Descriptor {
-  mediaType?: string;
-  digest: string;
-  size: number;
-  platform?: Platform;
-}
 
 export interface PullOptions {
   platform: Platform;
@@ -29,13 +23,6 @@ export interface Pulled extends Omit<CatalogEntry, 'addedAt'> {
   id: string;
   /** Digest of what the reference names: an index's, or the manifest's. */
   digest: string;
-}
-
-interface ManifestJson {
-  mediaType?: string;
-  manifests?: Descriptor[];
-  config?: Descriptor;
-  layers?: Descriptor[];
 }
 
 const CONCURRENT_LAYERS = 3;
@@ -65,23 +52,20 @@ async function pullFrom(
 ): Promise<Pulled> {
   const name = familiarName(reference);
   const top = await fetchManifest(registry, reference.digest ?? reference.tag ?? 'latest', reference.digest, name);
-  let json = readJson(top.bytes, name);
+  let document = parseManifest(top.bytes, top.mediaType, name);
   let manifestDigest = digestOf(top.bytes);
   const digest = manifestDigest;
   await content.put(top.bytes);
-  if (json.manifests !== undefined) {
-    const chosen = choose(json.manifests, options.platform, name);
+  if (document.kind === 'index') {
+    const chosen = choose(document.manifests, options.platform, name);
     const inner = await fetchManifest(registry, chosen.digest, chosen.digest, name);
+    document = parseManifest(inner.bytes, inner.mediaType, name);
     await content.put(inner.bytes);
     manifestDigest = chosen.digest;
-    json = readJson(inner.bytes, name);
   }
-  const { config, layers: blobs } = json;
-  if (config === undefined || blobs === undefined)
-    throw new GantryError(
-      'INVALID_ARCHIVE',
-      `Cannot pull "${name}": its manifest is of an unknown kind (${json.mediaType ?? top.mediaType})`,
-    );
+  if (document.kind === 'index')
+    throw new GantryError('INVALID_ARCHIVE', `Cannot pull "${name}": its index leads to another index`);
+  const { config, layers: blobs } = document;
   const bytes = await fetchSmall(registry, content, config);
   const { diffIds, platform } = parseImageConfig(bytes, name);
   if (options.wanted !== undefined && !matchesPlatform(platform, options.wanted))
@@ -131,14 +115,6 @@ async function fetchManifest(
       },
     );
   return manifest;
-}
-
-function readJson(bytes: Buffer, name: string): ManifestJson {
-  try {
-    return JSON.parse(bytes.toString()) as ManifestJson;
-  } catch (cause) {
-    throw new GantryError('INVALID_ARCHIVE', `Cannot pull "${name}": its manifest is not JSON`, { cause });
-  }
 }
 
 function choose(manifests: Descriptor[], wanted: Platform, name: string): Descriptor {

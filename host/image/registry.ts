@@ -1,5 +1,6 @@
 // A client of the OCI distribution API: manifests and blobs, with logins, retries and resumed downloads.
 import { GantryError } from '../errors.ts';
+import { MANIFEST_MAX } from './manifest.ts';
 import type { Credentials } from './credentials.ts';
 import type { Reference } from './reference.ts';
 import { authorize, refused } from './registry-login.ts';
@@ -28,7 +29,6 @@ const ACCEPT = [
 ].join(', ');
 
 const ATTEMPTS = 4;
-const MANIFEST_MAX = 8 << 20;
 const ERROR_MAX = 1 << 16;
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/;
 
@@ -83,6 +83,11 @@ export function createRegistry(reference: Reference, credentials?: Credentials):
     async manifest(wanted) {
       const { body, headers } = await request(`manifests/${wanted}`, { accept: ACCEPT });
       const bytes = await readBody(body, MANIFEST_MAX).catch((error) => {
+        if (error instanceof RangeError)
+          throw new GantryError(
+            'INVALID_ARCHIVE',
+            `Cannot pull "${name}": its manifest is larger than ${MANIFEST_MAX} bytes`,
+          );
         throw unreachable(name, host, error);
       });
       const digest = headers['docker-content-digest'];

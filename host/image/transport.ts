@@ -84,7 +84,7 @@ export async function readBody(body: IncomingMessage, limit: number): Promise<Bu
   for await (const chunk of body) {
     chunks.push(chunk as Buffer);
     size += (chunk as Buffer).length;
-    if (size > limit) throw new Error(`an answer of more than ${limit} bytes`);
+    if (size > limit) throw new RangeError(`an answer of more than ${limit} bytes`);
   }
   return Buffer.concat(chunks);
 }

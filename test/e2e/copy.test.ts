@@ -11,13 +11,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation } from '../helpers/cli.ts';
+import { engineCall } from '../helpers/engine-call.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 
 /** A tar of files by name, made by GNU tar. */
@@ -36,21 +36,11 @@ describe.skipIf(whyNoContainers())('cp', () => {
   /** What no container may reach: it stays as it is, whatever is tried. */
   const canary = mkdtempSync(join(tmpdir(), 'gantry-canary-'));
 
-  const call = (method: string, path: string, body?: Buffer): Promise<{ status: number; body: Buffer; stat: string }> =>
-    new Promise((resolve, reject) => {
-      const sent = request({ socketPath: join(here.dataRoot, 'run/gantry.sock'), method, path }, (answer) => {
-        const chunks: Buffer[] = [];
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
-        answer.once('close', () => {
-          const header = String(answer.headers['x-docker-container-path-stat'] ?? '');
-          const stat = Buffer.from(header, 'base64').toString();
-          resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks), stat });
-        });
-        answer.on('error', () => {});
-      });
-      sent.once('error', reject);
-      sent.end(body);
-    });
+  const call = async (method: string, path: string, sent?: Buffer) => {
+    const { status, body, header } = await engineCall(here.dataRoot, method, path, sent);
+    const stat = Buffer.from(header('x-docker-container-path-stat'), 'base64').toString();
+    return { status, body, stat };
+  };
 
   beforeAll(async () => {
     writeFileSync(join(canary, 'secret'), 'secret of the host\n');

@@ -1,0 +1,73 @@
+// Manifests and indexes (image-spec) as they come from a registry or an archive: checked before anything of them is believed.
+import { GantryError } from '../errors.ts';
+import type { Platform } from '../types.ts';
+
+export interface Descriptor {
+  mediaType?: string;
+  digest: string;
+  size: number;
+  platform?: Platform;
+  annotations?: Record<string, string>;
+}
+
+export type ManifestDocument =
+  | { kind: 'index'; manifests: Descriptor[] }
+  | { kind: 'image'; config: Descriptor; layers: Descriptor[] };
+
+/** What registries accept, too (distribution: 4 MiB). */
+export const MANIFEST_MAX = 4 * 1024 * 1024;
+/** Index in index and so on: more makes no sense. */
+export const INDEX_DEPTH_MAX = 4;
+
+const kinds: Record<string, 'index' | 'image'> = {
+  'application/vnd.oci.image.index.v1+json': 'index',
+  'application/vnd.docker.distribution.manifest.list.v2+json': 'index',
+  'application/vnd.oci.image.manifest.v1+json': 'image',
+  'application/vnd.docker.distribution.manifest.v2+json': 'image',
+};
+
+/**
+ * One document, one kind: what can be read as both an index and a manifest is neither (CVE-2021-41190).
+ * @param mediaType what it was announced as, where that is known.
+ * @throws {GantryError} INVALID_ARCHIVE.
+ */
+export function parseManifest(bytes: Uint8Array, mediaType: string, what: string): ManifestDocument {
+  const wrong = (reason: string, cause?: unknown): GantryError =>
+    new GantryError('INVALID_ARCHIVE', `Cannot use the manifest of "${what}": ${reason}`, { cause });
+  if (bytes.length > MANIFEST_MAX) throw wrong(`it is larger than ${MANIFEST_MAX} bytes`);
+  let json: Record<string, unknown>;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
+  } catch (cause) {
+    throw wrong('it is not JSON', cause);
+  }
+  if (json === null || typeof json !== 'object' || Array.isArray(json)) throw wrong('it is no JSON object');
+  const own = typeof json.mediaType === 'string' ? json.mediaType : '';
+  if (own !== '' && mediaType in kinds && own !== mediaType)
+    throw wrong(`it calls itself "${own}" and was sent as "${mediaType}"`);
+  const isIndex = json.manifests !== undefined;
+  const isImage = json.config !== undefined || json.layers !== undefined;
+  if (isIndex && isImage) throw wrong('it is an index and a manifest at once');
+  const kind = isIndex ? 'index' : 'image';
+  const announced = kinds[own] ?? kinds[mediaType];
+  if ((!isIndex && !isImage) || (announced !== undefined && announced !== kind))
+    throw wrong(`it is of an unknown kind (${own || mediaType || 'no media type'})`);
+  const list = (value: unknown, field: string): Descriptor[] => {
+    if (!Array.isArray(value)) throw wrong(`"${field}" is no list`);
+    return value.map((entry) => descriptor(entry, field, wrong));
+  };
+  if (isIndex) return { kind, manifests: list(json.manifests, 'manifests') } as ManifestDocument;
+  return {
+    kind,
+    config: descriptor(json.config, 'config', wrong),
+    layers: list(json.layers, 'layers'),
+  } as ManifestDocument;
+}
+
+function descriptor(value: unknown, field: string, wrong: (reason: string) => GantryError): Descriptor {
+  const { digest, size } = (value ?? {}) as Partial<Descriptor>;
+  if (typeof digest !== 'string' || !/^sha256:[a-f0-9]{64}$/.test(digest))
+    throw wrong(`"${field}" has the digest ${JSON.stringify(digest)}: only sha256 is supported`);
+  if (!Number.isSafeInteger(size) || size! < 0) throw wrong(`"${field}" has the size ${JSON.stringify(size)}`);
+  return value as Descriptor;
+}
