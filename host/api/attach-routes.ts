@@ -41,6 +41,8 @@ export function attachRoutes(engine: Engine): Route[] {
         hint: 'The container was created with --log-driver none',
       });
     const tail = call.query.get('tail');
+    if (tail !== null && !/^(|all|-?\d+)$/.test(tail))
+      throw new GantryError('INVALID_ARGUMENT', `Invalid tail "${tail}": a number of lines, or "all"`);
     const [since, until] = [parseTime(call.query.get('since')), parseTime(call.query.get('until'))];
     const gone = new AbortController();
     call.response.once('close', () => gone.abort());

@@ -1,4 +1,5 @@
 // A terminal or pipes connected to a container: output, input, window size, signals, detach keys.
+import { spawnSync } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Api } from '../client/api.ts';
 import { createDemultiplexer } from '../client/stdcopy.ts';
@@ -100,6 +101,9 @@ export async function runSession(socket: Socket, { tty, stdin, detachKeys }: Ses
 
 function rawTerminal(): () => void {
   process.stdin.setRawMode(true);
+  // Node leaves the output's processing on (termios(3), OPOST): every line feed would also return, where a full-screen
+  // program means "one down". The mode that is restored at the end has it as it was.
+  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
   const restore = (): void => {
     process.stdin.setRawMode(false);
   };

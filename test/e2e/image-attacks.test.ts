@@ -38,7 +38,8 @@ describe.skipIf(whyNoContainers())('a hostile image', () => {
   };
   const images = async (): Promise<string[]> =>
     (JSON.parse((await call('GET', '/images/json')).body.toString()) as { Id: string }[]).map(({ Id }) => Id);
-  const layer = (...entries: TarEntry[]): Promise<Result> => load(dockerArchive([makeTar([...base, ...entries])]));
+  const layer = (...entries: TarEntry[]): ReturnType<typeof load> =>
+    load(dockerArchive([makeTar([...base, ...entries])]));
   const sh = (command: string): Promise<Result> =>
     gantry('run', '--rm', '--network', 'none', 'evil', 'sh', '-c', command);
 
