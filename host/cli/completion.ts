@@ -7,14 +7,22 @@ interface Entry {
   summary: string;
   flags: { name: string; short?: string; help: string }[];
   /** What its arguments name. */
-  objects: 'containers' | 'images' | '';
+  objects: 'containers' | 'copies' | 'images' | 'volumes' | '';
 }
 
 async function entries(table: CommandTable): Promise<Entry[]> {
   return Promise.all(
     table.names().map(async (name) => {
       const { summary, flags, usage } = await table.load(name);
-      const objects = /CONTAINER/.test(usage) ? 'containers' : /IMAGE/.test(usage) ? 'images' : '';
+      const objects = /CONTAINER:/.test(usage)
+        ? 'copies'
+        : /CONTAINER/.test(usage)
+          ? 'containers'
+          : /IMAGE/.test(usage)
+            ? 'images'
+            : /VOLUME/.test(usage) && name !== 'volume create'
+              ? 'volumes'
+              : '';
       return { name, summary, flags: flags.filter(({ hidden }) => !hidden), objects } as Entry;
     }),
   );
@@ -22,6 +30,8 @@ async function entries(table: CommandTable): Promise<Entry[]> {
 
 const lister = {
   containers: "gantry ps -a --format '{{.Names}}'",
+  copies: "gantry ps -a --format '{{.Names}}:'",
+  volumes: 'gantry volume ls -q',
   images: "gantry images --format '{{.Repository}}:{{.Tag}}'",
   '': 'true',
 } as const;
@@ -29,11 +39,20 @@ const lister = {
 function bash(list: Entry[]): string {
   const cases = list.map(({ name, flags, objects }) => {
     const words = flags.map((flag) => `--${flag.name}`).join(' ');
-    return `    "${name}") flags="${words}"; objects=$(${lister[objects]} 2>/dev/null);;`;
+    return `    "${name}") flags="${words}"; list="${lister[objects]}";;`;
   });
   return `_gantry() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}" flags objects
-  [ "$COMP_CWORD" -gt 2 ] && [ "$command" = volume ] && command="volume \${COMP_WORDS[2]}"
+  local current="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}" flags list=true
+  if [ "$command" = volume ]; then
+    if [ "$COMP_CWORD" = 2 ]; then
+      COMPREPLY=($(compgen -W "${list
+        .filter(({ name }) => name.startsWith('volume '))
+        .map(({ name }) => name.split(' ')[1])
+        .join(' ')}" -- "$current"))
+      return
+    fi
+    command="volume \${COMP_WORDS[2]}"
+  fi
   if [ "$COMP_CWORD" = 1 ]; then
     COMPREPLY=($(compgen -W "${[...new Set(list.map(({ name }) => name.split(' ')[0]))].join(' ')}" -- "$current"))
     return
@@ -43,7 +62,7 @@ ${cases.join('\n')}
   esac
   case "$current" in
     -*) COMPREPLY=($(compgen -W "$flags" -- "$current"));;
-    *) COMPREPLY=($(compgen -W "$objects" -- "$current"));;
+    *) COMPREPLY=($(compgen -W "$(eval "$list" 2>/dev/null)" -- "$current"));;
   esac
 }
 complete -o default -F _gantry gantry

@@ -118,7 +118,7 @@ const top: Command = {
       'GET',
       `${path(args[0]!)}/top`,
     );
-    process.stdout.write(`${tableLines(Titles, Processes).join('\n')}\n`);
+    process.stdout.write(`${tableLines(Titles, Processes, 20).join('\n')}\n`);
     return 0;
   },
 };

@@ -1,24 +1,45 @@
 // --format: "json", a Go template, "table …", or docker's own table.
+import { goJson, ROW } from './go-json.ts';
 import { tableLines } from './table.ts';
 import { compileTemplate } from './template.ts';
 
 export type Row = Record<string, unknown>;
 
+const sorted = (row: Row): Row =>
+  Object.defineProperty(Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))), ROW, {
+    value: true,
+  });
+
+/** A row that also answers {{.Label "name"}}. */
+export function withLabels<T extends Row>(row: T, labels: Record<string, string> | null): T {
+  const Label = (name: unknown): string => labels?.[String(name)] ?? '';
+  return Object.defineProperty(row, 'Label', { value: Label, enumerable: false });
+}
+
+export const labelText = (labels: Record<string, string> | null): string =>
+  Object.entries(labels ?? {})
+    .map(([name, value]) => `${name}=${value}`)
+    .sort()
+    .join(',');
+
 /** @param columns header → field of the row, for the default table. */
 export function formatRows(rows: Row[], format: string | undefined, columns: [string, string][]): string {
-  if (format === 'json') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  if (format === 'json') return rows.map((row) => `${goJson(sorted(row))}\n`).join('');
   if (format !== undefined && format !== 'table') {
     const asTable = format.startsWith('table ');
-    const source = asTable ? format.slice('table '.length) : format;
-    const render = compileTemplate(source);
-    const lines = rows.map(render);
+    const render = compileTemplate(asTable ? format.slice('table '.length) : format);
+    const lines = rows.map((row) => render(carry(row)));
     if (!asTable) return lines.map((line) => `${line}\n`).join('');
-    const header = [...source.matchAll(/\{\{[^}]*\.(\w+)[^}]*\}\}/g)].map(
-      ([, field]) => columns.find(([, name]) => name === field)?.[0] ?? field!.toUpperCase(),
+    // The header is the same template, filled with the names of the columns.
+    const names = Object.keys({ ...rows[0], ...Object.fromEntries(columns.map(([, name]) => [name, ''])) });
+    const header = Object.fromEntries(
+      names.map((name) => [name, columns.find(([, field]) => field === name)?.[0] ?? spaced(name)]),
     );
+    const Label = (name: unknown): string => String(name);
+    const first = render(Object.defineProperty(header, 'Label', { value: Label, enumerable: false }));
     return text(
       tableLines(
-        header,
+        first.split('\t'),
         lines.map((line) => line.split('\t')),
       ),
     );
@@ -29,6 +50,27 @@ export function formatRows(rows: Row[], format: string | undefined, columns: [st
       rows.map((row) => columns.map(([, name]) => String(row[name] ?? ''))),
     ),
   );
+}
+
+/** "LocalVolumes" → "LOCAL VOLUMES". */
+const spaced = (name: string): string => name.replace(/([a-z])([A-Z])/g, '$1 $2').toUpperCase();
+
+/** Go's time.String(): "2026-01-31 10:00:00 +0100 CET". @param seconds since 1970. */
+export function goTime(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const offset = -date.getTimezoneOffset();
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+  const sign = offset < 0 ? '-' : '+';
+  const local = new Date(date.getTime() + offset * 60_000).toISOString();
+  const zone = date.toLocaleTimeString('en-US', { timeZoneName: 'short' }).split(' ').at(-1);
+  const hours = `${sign}${two(Math.abs(offset) / 60)}${two(Math.abs(offset) % 60)}`;
+  return `${local.slice(0, 10)} ${local.slice(11, 19)} ${hours} ${zone}`;
+}
+
+/** In order, with what is not listed but can be called. */
+function carry(row: Row): Row {
+  const own = Object.getOwnPropertyDescriptor(row, 'Label');
+  return own === undefined ? sorted(row) : Object.defineProperty(sorted(row), 'Label', own);
 }
 
 function text(lines: string[]): string {

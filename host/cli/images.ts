@@ -5,7 +5,7 @@ import { GantryError } from '../errors.ts';
 import { type Command, MANY } from './command.ts';
 import { forEachName } from './each.ts';
 import type { Flag } from './flags.ts';
-import { filtersOf, formatRows } from './format.ts';
+import { filtersOf, formatRows, goTime } from './format.ts';
 import { showProgress } from './progress.ts';
 import { pullImage } from './run.ts';
 import { decimalSize, since } from './units.ts';
@@ -51,9 +51,12 @@ function rowsOf(image: Summary, whole: boolean): Record<string, unknown>[] {
       Digest: digest?.split('@')[1] ?? '<none>',
       ID: whole ? image.Id : image.Id.slice(7, 19),
       CreatedSince: since(image.Created),
-      CreatedAt: new Date(image.Created * 1000).toISOString(),
+      CreatedAt: goTime(image.Created),
       Size: decimalSize(image.Size),
-      Containers: image.Containers,
+      Containers: image.Containers < 0 ? 'N/A' : String(image.Containers),
+      SharedSize: 'N/A',
+      UniqueSize: 'N/A',
+      VirtualSize: decimalSize(image.Size, 4),
     };
   });
 }

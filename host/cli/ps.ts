@@ -1,6 +1,6 @@
 // `ps`: the list of containers.
 import type { Command } from './command.ts';
-import { filtersOf, formatRows } from './format.ts';
+import { filtersOf, formatRows, goTime, labelText, withLabels } from './format.ts';
 import { decimalSize, since } from './units.ts';
 
 interface Summary {
@@ -77,23 +77,28 @@ export const ps: Command = {
       process.stdout.write(found.map(({ Id }) => `${whole ? Id : Id.slice(0, 12)}\n`).join(''));
       return 0;
     }
-    const rows = found.map((container) => ({
-      ID: whole ? container.Id : container.Id.slice(0, 12),
-      Image: container.Image,
-      Command: `"${short(container.Command, 20)}"`,
-      CreatedAt: new Date(container.Created * 1000).toISOString(),
-      RunningFor: since(container.Created),
-      Ports: portText(container.Ports),
-      State: container.State,
-      Status: container.Status,
-      Size: decimalSize(container.SizeRw ?? 0),
-      Names: container.Names.map((name) => name.slice(1)).join(','),
-      Labels: Object.entries(container.Labels)
-        .map(([name, value]) => `${name}=${value}`)
-        .join(','),
-      Mounts: container.Mounts.map(({ Name, Source }) => short(Name ?? Source, 15)).join(','),
-      Networks: Object.keys(container.NetworkSettings.Networks).join(','),
-    }));
+    const rows = found.map((container) =>
+      withLabels(
+        {
+          ID: whole ? container.Id : container.Id.slice(0, 12),
+          Image: container.Image,
+          Command: `"${short(container.Command, 20)}"`,
+          CreatedAt: goTime(container.Created),
+          RunningFor: since(container.Created),
+          Ports: portText(container.Ports),
+          State: container.State,
+          Status: container.Status,
+          Size: decimalSize(container.SizeRw ?? 0),
+          Names: container.Names.map((name) => name.slice(1)).join(','),
+          Labels: labelText(container.Labels),
+          LocalVolumes: String(container.Mounts.filter(({ Name }) => Name).length),
+          Platform: null,
+          Mounts: container.Mounts.map(({ Name, Source }) => short(Name ?? Source, 15)).join(','),
+          Networks: Object.keys(container.NetworkSettings.Networks).join(','),
+        },
+        container.Labels,
+      ),
+    );
     process.stdout.write(formatRows(rows, parsed.value('format'), columns));
     return 0;
   },

@@ -1,4 +1,5 @@
 // `info`, `version`, `events`.
+import os from 'node:os';
 import { GantryError } from '../errors.ts';
 import { jsonLines } from '../client/lines.ts';
 import type { Command } from './command.ts';
@@ -7,6 +8,7 @@ import { compileTemplate } from './template.ts';
 import { binarySize, parseMoment } from './units.ts';
 
 const VERSION = '0.1.0';
+const API = '1.51';
 const format = {
   name: 'format',
   short: 'f',
@@ -22,7 +24,15 @@ export const version: Command = {
   args: [0, 0],
   async run(parsed, { api }) {
     const { coreVersion } = await import('../core/core.ts');
-    const Client = { Version: VERSION, PlanFormat: coreVersion(), Node: process.version };
+    const Os = os.platform();
+    const Client = {
+      Version: VERSION,
+      APIVersion: API,
+      Os,
+      Arch: os.arch() === 'x64' ? 'amd64' : os.arch(),
+      PlanFormat: coreVersion(),
+      Node: process.version,
+    };
     const server = await api
       .send<{ Version: string; ApiVersion: string }>('GET', '/version')
       .catch((error: unknown) => {
@@ -31,7 +41,8 @@ export const version: Command = {
       });
     const wanted = parsed.value('format');
     if (wanted !== undefined) {
-      const value = { Client, Server: server };
+      const { ApiVersion: APIVersion, MinAPIVersion } = server as { ApiVersion: string; MinAPIVersion?: string };
+      const value = { Client, Server: { ...server, APIVersion, MinAPIVersion } };
       process.stdout.write(`${wanted === 'json' ? JSON.stringify(value) : compileTemplate(wanted)(value)}\n`);
       return 0;
     }

@@ -1,5 +1,6 @@
 // Go's text templates, as far as docker's --format needs them: fields, pipes, if, range, and a few functions.
 import { GantryError } from '../errors.ts';
+import { goJson } from './go-json.ts';
 
 type Value = unknown;
 type Scope = { dot: Value; variables: Record<string, Value> };
@@ -153,7 +154,9 @@ function pipeline(words: string[], position: { at: number }, scope: Scope): Valu
       } else terms.push(term(word, scope));
     }
     if (!first) terms.push(value);
-    value = name === undefined ? terms[0] : functions[name]!(...terms);
+    const [head, ...more] = terms;
+    if (name !== undefined) value = functions[name]!(...terms);
+    else value = typeof head === 'function' ? (head as (...args: Value[]) => Value)(...more) : head;
     first = false;
     if (words[position.at] !== '|') return value;
     position.at++;
@@ -192,7 +195,7 @@ function field(start: Value, path: string): Value {
 const text = (value: Value): string => (typeof value === 'string' ? value : show(value));
 
 const functions: Record<string, (...args: Value[]) => Value> = {
-  json: (value) => JSON.stringify(value ?? null),
+  json: (value) => goJson(value),
   index: (value, ...keys) =>
     keys.reduce((found, key) => (found as Record<string, Value> | undefined | null)?.[key as string], value),
   len: (value) =>
@@ -208,10 +211,11 @@ const functions: Record<string, (...args: Value[]) => Value> = {
   print: (...values) => values.map(show).join(''),
   printf: (format, ...values) => {
     let at = 0;
-    return text(format).replace(/%(-?\d*)([sdvqt%])/g, (_all, width: string, verb: string) => {
+    return text(format).replace(/%([-0]?\d*)([sdvqt%])/g, (_all, width: string, verb: string) => {
       if (verb === '%') return '%';
       const shown = verb === 'q' ? JSON.stringify(text(values[at++])) : show(values[at++]);
-      return width.startsWith('-') ? shown.padEnd(-Number(width)) : shown.padStart(Number(width || 0));
+      if (width.startsWith('-')) return shown.padEnd(-Number(width));
+      return shown.padStart(Number(width || 0), width.startsWith('0') ? '0' : ' ');
     });
   },
   eq: (first, ...others) => others.some((other) => other === first),

@@ -31,8 +31,8 @@ function scaled(value: number, base: number, names: string[], digits: number): s
 }
 
 /** "4.2MB": base 1000, as lists of images have it. */
-export function decimalSize(bytes: number): string {
-  return scaled(bytes, 1000, ['B', 'kB', 'MB', 'GB', 'TB', 'PB'], 3);
+export function decimalSize(bytes: number, digits = 3): string {
+  return scaled(bytes, 1000, ['B', 'kB', 'MB', 'GB', 'TB', 'PB'], digits);
 }
 
 /** "128MiB": base 1024, as stats have it. */

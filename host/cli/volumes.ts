@@ -2,7 +2,7 @@
 import { type Command, MANY } from './command.ts';
 import { forEachName } from './each.ts';
 import { pairs } from './environment.ts';
-import { filtersOf, formatRows } from './format.ts';
+import { filtersOf, formatRows, labelText, type Row, withLabels } from './format.ts';
 import { compileTemplate } from './template.ts';
 import { decimalSize } from './units.ts';
 
@@ -18,6 +18,11 @@ const columns: [string, string][] = [
   ['DRIVER', 'Driver'],
   ['VOLUME NAME', 'Name'],
 ];
+
+const none = { Availability: 'N/A', Group: 'N/A', Links: 'N/A', Size: 'N/A', Status: 'N/A' };
+
+const rowOf = ({ Driver, Labels, Mountpoint, Name, Scope }: Volume): Row =>
+  withLabels({ ...none, Driver, Labels: labelText(Labels), Mountpoint, Name, Scope }, Labels);
 
 const path = (name: string): string => `/volumes/${encodeURIComponent(name)}`;
 
@@ -37,11 +42,7 @@ const ls: Command = {
     if (parsed.switch('quiet')) process.stdout.write(Volumes.map(({ Name }) => `${Name}\n`).join(''));
     else
       process.stdout.write(
-        formatRows(
-          Volumes.map((volume) => ({ ...volume })),
-          parsed.value('format'),
-          columns,
-        ),
+        formatRows(Volumes.sort((a, b) => (a.Name < b.Name ? -1 : 1)).map(rowOf), parsed.value('format'), columns),
       );
     return 0;
   },
