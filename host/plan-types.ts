@@ -124,13 +124,15 @@ export interface ExecRequest {
   privileged: boolean;
 }
 
+/** "keeping kinds": a directory and something else do not take each other's place. */
+export type ArchiveAction = 'stat' | 'pack' | 'unpack' | 'unpack keeping kinds';
+
 /** Files of a container to be read or written by the executor itself. */
 export interface ArchiveRequest extends Pick<PlanRequest, 'facts' | 'id' | 'container' | 'rootfs' | 'mounts'> {
   paths: Pick<PlanPaths, 'hosts' | 'hostname' | 'resolvConf' | 'emptyDirectory'>;
   /** Joins its mount namespace; else its root is mounted. */
   running: boolean;
-  /** ARCHIVE_* of the ABI. */
-  action: number;
+  action: ArchiveAction;
   directory: string;
   /** Entry of the directory; empty: the directory itself. */
   name: string;

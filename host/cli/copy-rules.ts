@@ -61,7 +61,7 @@ export function linkedPath(path: string, target: string): string {
 function missing(path: string, cause: unknown): GantryError {
   const code = (cause as NodeJS.ErrnoException).code;
   const reason = code === 'ENOENT' ? 'no such file or directory' : code === 'ENOTDIR' ? 'not a directory' : code;
-  return new GantryError('PATH_NOT_FOUND', `lstat ${path}: ${reason}`, { cause });
+  return new GantryError('PATH_NOT_FOUND', `Cannot copy "${path}": ${reason}`, { cause });
 }
 
 /** What is to be copied from here. @throws {GantryError} PATH_NOT_FOUND. */

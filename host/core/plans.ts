@@ -1,4 +1,11 @@
 // Requests → plans: the calls into the core that the engine and the backends make.
+import {
+  ARCHIVE_PACK,
+  ARCHIVE_STAT,
+  ARCHIVE_STAT_SIZE,
+  ARCHIVE_UNPACK,
+  ARCHIVE_UNPACK_KEEP,
+} from '../../core-asm/abi.ts';
 import type { ContainerConfig } from '../types.ts';
 import type { ArchiveRequest, CgroupWrite, ExecRequest, HostFacts, Plan, PlanRequest } from '../plan-types.ts';
 import { callCore } from './core.ts';
@@ -74,9 +81,18 @@ export function planExec(request: ExecRequest): Uint8Array {
   return program;
 }
 
+export { ARCHIVE_STAT_SIZE };
+
+const archiveActions = {
+  stat: ARCHIVE_STAT,
+  pack: ARCHIVE_PACK,
+  unpack: ARCHIVE_UNPACK,
+  'unpack keeping kinds': ARCHIVE_UNPACK_KEEP,
+};
+
 /** Plans a child that reads or writes files of a container, running or not. */
 export function planArchive(request: ArchiveRequest): Uint8Array {
-  const program = callCore('planArchive', encode(request));
+  const program = callCore('planArchive', encode({ ...request, action: archiveActions[request.action] }));
   lintPlan(program);
   return program;
 }

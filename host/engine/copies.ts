@@ -1,15 +1,9 @@
 // Files of a container, running or not, as tar: looked up, read and written by the executor inside the container's root.
 import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
-import {
-  ARCHIVE_PACK,
-  ARCHIVE_STAT,
-  ARCHIVE_STAT_SIZE,
-  ARCHIVE_UNPACK,
-  ARCHIVE_UNPACK_KEEP,
-} from '../../core-asm/abi.ts';
 import type { RunningProcess } from '../backend.ts';
-import { planArchive } from '../core/plans.ts';
+import { ARCHIVE_STAT_SIZE, planArchive } from '../core/plans.ts';
+import type { ArchiveAction } from '../plan-types.ts';
 import { GantryError } from '../errors.ts';
 import { decompress } from '../image/decompress.ts';
 import type { Container } from './container.ts';
@@ -76,7 +70,7 @@ const asArchived: Owner = { uid: -1, gid: -1 };
 export function createCopies(context: Context): Copies {
   const { backend, files, images, volumes } = context;
 
-  const plan = async (container: Container, action: number, place: Place, owner: Owner): Promise<Uint8Array> => {
+  const plan = async (container: Container, action: ArchiveAction, place: Place, owner: Owner): Promise<Uint8Array> => {
     const { record } = container;
     const own = files.of(record.id);
     const image = await images.find(record.config.imageId);
@@ -109,7 +103,7 @@ export function createCopies(context: Context): Copies {
 
   const begin = async (
     container: Container,
-    action: number,
+    action: ArchiveAction,
     place: Place,
     owner = asArchived,
   ): Promise<RunningProcess> => {
@@ -155,14 +149,14 @@ export function createCopies(context: Context): Copies {
   return {
     async stat(container, path) {
       const place = placeOf(path);
-      const { output, ended } = listen(await start(container, ARCHIVE_STAT, place), container, path);
+      const { output, ended } = listen(await start(container, 'stat', place), container, path);
       const found = await readStat(output, place);
       await ended;
       return found!.stat;
     },
     async read(container, path) {
       const place = placeOf(path);
-      const process = await start(container, ARCHIVE_PACK, place);
+      const process = await start(container, 'pack', place);
       const { output, ended } = listen(process, container, path);
       const found = await readStat(output, place);
       if (found === undefined) await ended;
@@ -180,7 +174,7 @@ export function createCopies(context: Context): Copies {
     },
     async write(container, path, tar, { keepKinds, ownedByUser }) {
       const owner = ownedByUser ? await ownerOf(container) : asArchived;
-      const action = keepKinds ? ARCHIVE_UNPACK_KEEP : ARCHIVE_UNPACK;
+      const action = keepKinds ? 'unpack keeping kinds' : 'unpack';
       const process = await start(container, action, directoryOf(path), owner);
       const { output, ended } = listen(process, container, path);
       let over = false;
@@ -317,7 +311,7 @@ function failure(complaint: string, exitCode: number, { record }: Container, pat
   if (kind !== undefined) {
     const there = kind === 'directory' ? 'non-directory' : 'directory';
     const target = posix.join('/', path, name);
-    return new GantryError('INVALID_ARGUMENT', `cannot overwrite ${there} "${target}" with ${kind} "${path}"`);
+    return new GantryError('INVALID_ARGUMENT', `Cannot overwrite ${there} "${target}" with ${kind} "${path}"`);
   }
   const reason = line || (errno > 0 ? `errno ${errno}` : `its reader ended with status ${exitCode}`);
   return new GantryError('INVALID_ARCHIVE', `Cannot copy "${path}" of container ${record.name}: ${reason}`);

@@ -165,7 +165,7 @@ describe.skipIf(whyNoContainers())('cp', () => {
     mkdirSync(join(work, 'kinds/etc'), { recursive: true });
     expect(
       (await call('PUT', `${url}?path=/&noOverwriteDirNonDir=1`, tarOf({ etc: 'a file' }))).body.toString(),
-    ).toContain('cannot overwrite directory \\"/etc\\" with non-directory');
+    ).toContain('Cannot overwrite directory \\"/etc\\" with non-directory');
     expect((await call('PUT', `${url}?path=/tmp`, gzipSync(tarOf({ zipped: 'x' })))).status).toBe(200);
     expect(await ok('exec', 'api', 'cat', '/tmp/zipped')).toBe('x');
   });

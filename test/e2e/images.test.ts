@@ -93,7 +93,7 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('images', () => {
     await put('other', ['riscv64']);
     expect(await ok('pull', '-q', `${name}/single:many`.replace('/single/single', '/single'))).toContain('single:many');
     const { status, stderr } = await gantry('pull', `${name}:other`);
-    expect(status).toBe(125);
+    expect(status).toBe(1);
     expect(stderr).toMatch(/no matching manifest for linux\/\w+\nHint: It is there for linux\/riscv64/);
   });
 
@@ -134,7 +134,7 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('images', () => {
       const [before, blobs] = [await names(), readdirSync(join(here.dataRoot, 'blobs/sha256')).length];
       const { status, stderr } = await pipe(input, ...args);
       expect(stderr).toMatch(expected);
-      expect(status).toBe(125);
+      expect(status).toBe(args[0] === 'run' ? 125 : 1);
       expect(await names()).toBe(before);
       expect(readdirSync(join(here.dataRoot, 'ingest'))).toEqual([]);
       expect(readdirSync(join(here.dataRoot, 'layers')).filter((name) => name.startsWith('new-'))).toEqual([]);
