@@ -33,7 +33,7 @@ export function planArchive(program: ProgramWriter, request: Json): void {
   if (running) program.op(OP_SETNS).reg(container).imm(CLONE_NEWNS).because('the files as the container sees them');
   const clone = program.op(OP_CLONE).block();
   program.imm(CLONE_NEWNS).imm(-1).because('a process of ours: no program of the container runs');
-  program.op(OP_STDIO);
+  program.op(OP_STDIO).imm(-1);
   if (running)
     program
       .op(OP_MOUNT)
@@ -67,7 +67,7 @@ export function planArchive(program: ProgramWriter, request: Json): void {
 function mountStill(program: ProgramWriter, request: Json): void {
   const root = mountRoot(program, request);
   const context = new MountContext(program, root, request);
-  const cgroup = new CgroupMounts(request.child('facts'));
+  const cgroup = new CgroupMounts(request);
   const mounts = specifyStillMounts(request).items;
   for (let i = 0; i < mounts.length; i++) appendMount(context, mounts[i], cgroup);
   enterRoot(program, root, request.child('container').child('host').flag('readonlyRootfs'));

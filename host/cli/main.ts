@@ -56,8 +56,8 @@ async function main(argv: string[]): Promise<number> {
 }
 
 /** Docker's statuses: 125 for a flag, and for all that keeps `run` from starting; 126 and 127 for the program; else 1. */
-function statusOf(error: unknown, command: string | undefined): number {
-  if (!(error instanceof GantryError)) return 125;
+function statusOf(error: GantryError | undefined, command: string | undefined): number {
+  if (error === undefined) return 125;
   const ours = error.exitStatus === 125 && error.details?.flag === undefined && command !== 'run';
   return ours || error.details?.count !== undefined ? 1 : error.exitStatus;
 }
@@ -98,7 +98,7 @@ main(process.argv.slice(2)).then(
     const text = error instanceof Error ? error.message : String(error);
     process.stderr.write(`gantry: ${text}\n${failure?.hint ? `Hint: ${failure.hint}\n` : ''}`);
     if (failure === undefined && process.env.GANTRY_DEBUG) console.error(error);
-    process.exitCode = statusOf(error, running);
+    process.exitCode = statusOf(failure, running);
     if (process.stderr.writableLength === 0) process.exit(process.exitCode);
   },
 );

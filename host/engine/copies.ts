@@ -82,7 +82,7 @@ export function createCopies(context: Context): Copies {
       id: record.id,
       container: record.config,
       rootfs: {
-        lower: lower.length > 0 ? lower : [files.emptyDirectory],
+        lower: [...lower, files.scaffold],
         upper: own.upper,
         work: own.work,
         volatile: false,
