@@ -63,8 +63,15 @@ static void check_kind(const char *path, bool directory) {
     _exit(1);
 }
 
+// Tries for one entry: parents, then what is in the way, and once more each where a container interferes. Without a bound,
+// a directory that is removed while it is written to would be tried for ever.
+#define ATTEMPTS_MAX 8
+static int attempts;
+
 // Whatever stands where the entry goes makes room; true where it is worth another try.
 static bool make_room(char *path, int error) {
+    if (++attempts > ATTEMPTS_MAX)
+        return false;
     if (error == ENOENT) {
         make_parents(path);
         return true;
@@ -215,6 +222,7 @@ static void make_entry(const struct entry *entry) {
     char path[4096];
     clean(entry->name, path, sizeof path);
     entries++;
+    attempts = 0;
     if (!copying && whiteout(entry, path))
         return;
     check_kind(path, entry->type == '5');
