@@ -31,12 +31,13 @@ function post(action: string, summary: string, flags: Flag[] = []): Command {
     summary,
     flags,
     args: [1, MANY],
-    run: (parsed, { api }) =>
-      forEachName(parsed.args, async (name) => {
-        const t = parsed.number('timeout') ?? parsed.number('time');
+    async run(parsed, { api }) {
+      const t = parsed.number('timeout') ?? parsed.number('time');
+      return forEachName(parsed.args, async (name) => {
         await api.send('POST', `${path(name)}/${action}`, { query: { t, signal: parsed.value('signal') } });
         return name;
-      }),
+      });
+    },
   };
 }
 
