@@ -5,7 +5,14 @@ import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
 import { planControl as planControlOf, planRemoval as planRemovalOf } from './plan/control';
 import { planArchive as planArchiveOf } from './plan/archive';
-import { planBridge, planBridgeRemoval, planBridgeUp } from './plan/network';
+import {
+  planBridge,
+  planBridgeClaim,
+  planBridgeRemoval,
+  planBridgeUp,
+  planFirewall,
+  unpublishPorts,
+} from './plan/network';
 import { allWrites, planSetup, planSlot as planSlotOf, planTeardown as planTeardownOf } from './plan/plan';
 import { ProgramWriter } from './plan/program';
 import { parseCpus, parseSizeText } from './resources/size';
@@ -153,7 +160,7 @@ export function planSlot(pointer: usize, length: i32): i32 {
   return finish(out);
 }
 
-/** {facts, id, container} → program that removes what a container left. */
+/** {facts, id, container, network} → program that removes what a container left. */
 export function planTeardown(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
@@ -183,13 +190,16 @@ export function planRemoval(pointer: usize, length: i32): i32 {
   return finish(out);
 }
 
-/** {facts, action: "create" | "up" | "remove", name, …} → program of a bridge network. */
+/** {facts, action: "create" | "claim" | "up" | "firewall" | "unpublish" | "remove", name, …} → program of a bridge network. */
 export function planNetwork(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
   const action = request.str('action');
   if (action == 'create') planBridge(program, request);
+  else if (action == 'claim') planBridgeClaim(program, request);
   else if (action == 'up') planBridgeUp(program, request);
+  else if (action == 'firewall') planFirewall(program, request);
+  else if (action == 'unpublish') unpublishPorts(program, request);
   else planBridgeRemoval(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);

@@ -178,7 +178,7 @@ export interface Backend {
   run(program: Uint8Array): Promise<void>;
   /** Removes trees with all that is in them; one that cannot be removed does not keep the others. */
   removeTrees(paths: string[]): Promise<void>;
-  /** Index of a network interface of the machine that runs the containers; undefined where there is none. */
+  /** Index of a network interface of the machine that runs the containers; undefined where none is up. */
   interfaceIndex(name: string): Promise<number | undefined>;
   /** Counters of a running container, whose first process is `pid` on this host. */
   stats(id: string, cgroupParent: string, pid: number): Promise<ContainerStats>;

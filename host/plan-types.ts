@@ -67,6 +67,27 @@ export interface PlanInterface {
   addresses: string[];
   /** Default routes; at most one per family over all interfaces. */
   gateways: string[];
+  /** Frames may leave by the bridge port they came in: with published ports. */
+  hairpin?: boolean;
+}
+
+/** A published port that the kernel carries: one element of a map in the bridge's table. */
+export interface PlanPort {
+  /** Whose it is: the beginning of a container's ID. */
+  owner: string;
+  /** Address of this host; empty: every one of the container address's family. */
+  hostIp: string;
+  hostPort: number;
+  protocol: 'tcp' | 'udp';
+  /** The container's. */
+  address: string;
+  containerPort: number;
+}
+
+export interface PlanFirewall {
+  /** Name of the bridge's tables. */
+  table: string;
+  ports: PlanPort[];
 }
 
 export interface PlanNetwork {
@@ -76,6 +97,8 @@ export interface PlanNetwork {
   interfaces: PlanInterface[];
   /** net.* defaults: ip_unprivileged_port_start=0, ping_group_range as docker. */
   sysctls: Record<string, string>;
+  /** What is published while the container runs. */
+  firewall?: PlanFirewall;
 }
 
 export interface PlanPaths {

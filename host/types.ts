@@ -60,6 +60,8 @@ export interface PortBinding {
   hostIp: string;
   /** 0: a free one is chosen at start. */
   hostPort: number;
+  /** The last of a range from which the first free one is taken at start. */
+  hostPortLast?: number;
 }
 
 export interface RestartPolicy {

@@ -47,6 +47,33 @@ function parseIPv6(text: string): u8[] {
   return bytes.concat(tail);
 }
 
+/** "172.17.0.1/16" → the address as it is, and the length of its network's prefix. */
+export class Prefix {
+  constructor(
+    public address: u8[],
+    public length: i32,
+  ) {}
+
+  /** The address of the network itself. */
+  network(): u8[] {
+    const bytes = this.address.slice(0);
+    for (let i = 0; i < bytes.length; i++) {
+      const bits = max(0, min(8, this.length - i * 8));
+      bytes[i] = <u8>(<u32>bytes[i] & (0xff00 >> bits));
+    }
+    return bytes;
+  }
+}
+
+export function parsePrefix(text: string, field: string): Prefix {
+  const slash = text.indexOf('/');
+  const address = parseAddress(slash < 0 ? text : text.substring(0, slash), field);
+  const length = slash < 0 ? NaN : parseInt(text.substring(slash + 1));
+  const valid = length >= 0 && length <= <f64>(address.length * 8);
+  if (!valid) refuse('ADDRESS', field, text);
+  return new Prefix(address, valid ? <i32>length : 0);
+}
+
 /** Six bytes of "02:42:ac:11:00:02". */
 export function parseMac(text: string, field: string): u8[] {
   const parts = text.split(':');

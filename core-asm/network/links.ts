@@ -8,6 +8,7 @@ import {
   attributeBytes,
   attributeText,
   attributeU32,
+  attributeU8,
   beginAttribute,
   beginMessage,
   endAttribute,
@@ -15,16 +16,21 @@ import {
   IFA_ADDRESS,
   IFA_LOCAL,
   IFF_UP,
+  IFA_FLAGS,
   IFLA_ADDRESS,
+  IFLA_BRPORT_MODE,
   IFLA_IFNAME,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
+  IFLA_INFO_SLAVE_DATA,
+  IFLA_INFO_SLAVE_KIND,
   IFLA_LINKINFO,
   IFLA_MASTER,
   IFLA_NET_NS_PID,
   linkHeader,
   NLM_F_CREATE,
   NLM_F_EXCL,
+  RTA_DST,
   RTA_GATEWAY,
   RTA_OIF,
   RTM_NEWADDR,
@@ -58,8 +64,23 @@ export function hostLinks(out: ByteWriter, interfaces: Json[]): i32[] {
     endAttribute(out, data);
     endAttribute(out, info);
     endMessage(out, message);
+    if (link.flag('hairpin')) hairpin(out, link.str('hostName'));
   }
   return patches;
+}
+
+/** A frame may leave by the port it came in: a container at its own published port, where bridges are filtered. */
+function hairpin(out: ByteWriter, hostName: string): void {
+  const message = beginMessage(out, RTM_NEWLINK, 0);
+  linkHeader(out, 0, 0, 0);
+  attributeText(out, IFLA_IFNAME, hostName);
+  const info = beginAttribute(out, IFLA_LINKINFO);
+  attributeText(out, IFLA_INFO_SLAVE_KIND, 'bridge');
+  const data = beginAttribute(out, IFLA_INFO_SLAVE_DATA);
+  attributeU8(out, IFLA_BRPORT_MODE, 1);
+  endAttribute(out, data);
+  endAttribute(out, info);
+  endMessage(out, message);
 }
 
 /** Inside: lo up, then each interface's addresses, link and default routes. */
@@ -82,37 +103,67 @@ export function linkUp(out: ByteWriter, index: u32): void {
   endMessage(out, message);
 }
 
-/** IFA_F_NODAD: usable at once. */
-const NODAD: u32 = 0x02;
+/** Usable at once, without duplicate address detection. */
+const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 
-export function address(out: ByteWriter, index: u32, text: string): void {
+function addressMessage(out: ByteWriter, index: u32, text: string, flags: u32): void {
   const slash = text.indexOf('/');
   const bytes = parseAddress(slash < 0 ? text : text.substring(0, slash), 'network.addresses');
   const six = bytes.length == 16;
+  if (six) flags |= IFA_F_NODAD;
   const message = beginMessage(out, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
   out.u8(six ? AF_INET6 : AF_INET);
   out.u8(slash < 0 ? (six ? 128 : 32) : <u32>parseInt(text.substring(slash + 1)));
-  out.u8(six ? NODAD : 0);
+  out.u8(flags & 0xff);
   out.u8(0);
   out.u32(index);
   attributeBytes(out, IFA_LOCAL, bytes);
   attributeBytes(out, IFA_ADDRESS, bytes);
+  if (flags > 0xff) attributeU32(out, IFA_FLAGS, flags);
+  endMessage(out, message);
+}
+
+export function address(out: ByteWriter, index: u32, text: string): void {
+  addressMessage(out, index, text, 0);
+}
+
+/** An address whose network has a route already. */
+export function addressWithoutRoute(out: ByteWriter, index: u32, text: string): void {
+  addressMessage(out, index, text, IFA_F_NOPREFIXROUTE);
+}
+
+const RT_TABLE_MAIN: u32 = 254;
+const RTPROT_BOOT: u32 = 3;
+const RT_SCOPE_UNIVERSE: u32 = 0;
+const RT_SCOPE_LINK: u32 = 253;
+const RTN_UNICAST: u32 = 1;
+
+/** struct rtmsg; exclusive: EEXIST where the same network has a route already. */
+function beginRoute(out: ByteWriter, six: bool, prefixLength: u32, scope: u32): i32 {
+  const message = beginMessage(out, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+  out.u8(six ? AF_INET6 : AF_INET);
+  out.u8(prefixLength);
+  out.u8(0);
+  out.u8(0);
+  out.u8(RT_TABLE_MAIN);
+  out.u8(RTPROT_BOOT);
+  out.u8(scope);
+  out.u8(RTN_UNICAST);
+  out.u32(0);
+  return message;
+}
+
+export function networkRoute(out: ByteWriter, index: u32, network: u8[], prefixLength: u32): void {
+  const message = beginRoute(out, network.length == 16, prefixLength, RT_SCOPE_LINK);
+  attributeBytes(out, RTA_DST, network);
+  attributeU32(out, RTA_OIF, index);
   endMessage(out, message);
 }
 
 function defaultRoute(out: ByteWriter, index: u32, gateway: string): void {
   const bytes = parseAddress(gateway, 'network.gateways');
-  const message = beginMessage(out, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
-  // struct rtmsg: family, dst_len, src_len, tos, table main, protocol boot, scope universe, type unicast.
-  out.u8(bytes.length == 16 ? AF_INET6 : AF_INET);
-  out.u8(0);
-  out.u8(0);
-  out.u8(0);
-  out.u8(254);
-  out.u8(3);
-  out.u8(0);
-  out.u8(1);
-  out.u32(0);
+  const message = beginRoute(out, bytes.length == 16, 0, RT_SCOPE_UNIVERSE);
   attributeBytes(out, RTA_GATEWAY, bytes);
   attributeU32(out, RTA_OIF, index);
   endMessage(out, message);

@@ -1,236 +1,198 @@
-// nf_tables messages (linux/netfilter/nf_tables.h, nfnetlink.h) appended to one batch.
+// One batch of nf_tables messages (linux/netfilter/nf_tables.h, nfnetlink.h): all of it comes into force, or nothing.
 import { ByteWriter } from '../bytes';
 import { beginAttribute, endAttribute } from './rtnetlink';
 
 const NFNL_SUBSYS_NFTABLES: u32 = 10;
 const NFNL_MSG_BATCH_BEGIN: u32 = 16;
 const NFNL_MSG_BATCH_END: u32 = 17;
-const NFPROTO_IPV4: u32 = 2;
 const NLM_F_REQUEST: u32 = 1;
 const NLM_F_ACK: u32 = 4;
 const NLM_F_CREATE: u32 = 0x400;
 const NLM_F_APPEND: u32 = 0x800;
 const NLA_F_NESTED: i32 = 0x8000;
-const NFTA_LIST_ELEM = 1;
+export const NFTA_LIST_ELEM = 1;
 
-export const NFT_MSG_NEWTABLE: u32 = 0;
-export const NFT_MSG_DELTABLE: u32 = 2;
-export const NFT_MSG_NEWCHAIN: u32 = 3;
-export const NFT_MSG_NEWRULE: u32 = 6;
+const NFT_MSG_NEWTABLE: u32 = 0;
+const NFT_MSG_DELTABLE: u32 = 2;
+const NFT_MSG_NEWCHAIN: u32 = 3;
+const NFT_MSG_NEWRULE: u32 = 6;
+const NFT_MSG_NEWSET: u32 = 9;
+const NFT_MSG_NEWSETELEM: u32 = 12;
+const NFT_MSG_DELSETELEM: u32 = 14;
 
+export const NFPROTO_IPV4: u32 = 2;
+export const NFPROTO_IPV6: u32 = 10;
+export const NF_INET_PRE_ROUTING: u32 = 0;
 export const NF_INET_FORWARD: u32 = 2;
+export const NF_INET_LOCAL_OUT: u32 = 3;
 export const NF_INET_POST_ROUTING: u32 = 4;
-export const NF_DROP: u32 = 0;
-export const NF_ACCEPT: u32 = 1;
-export const NFT_META_IIFNAME: u32 = 6;
-export const NFT_META_OIFNAME: u32 = 7;
-export const NFT_CMP_EQ: u32 = 0;
-export const NFT_CMP_NEQ: u32 = 1;
-/** Bits of `ct state`: established and related. */
-export const CT_ESTABLISHED_RELATED: u32 = 2 | 4;
+const NF_ACCEPT: u32 = 1;
 
-const REGISTER: u32 = 1;
-const IFNAMSIZ = 16;
+const NFT_SET_MAP: u32 = 8;
+/** Elements of one message: the length of their list must fit into 16 bits. */
+const ELEMENTS_PER_MESSAGE = 256;
 
-function begin(out: ByteWriter, type: u32, flags: u32, family: u32, resource: u32): i32 {
-  out.align(4);
-  const start = out.length;
-  out.u32(0);
-  out.u16(type);
-  out.u16(NLM_F_REQUEST | flags);
-  out.u32(0);
-  out.u32(0);
-  out.u8(family);
-  out.u8(0);
-  out.u16be(resource);
-  return start;
-}
-
-function end(out: ByteWriter, start: i32): void {
-  out.setU32(start, out.length - start);
-  out.align(4);
-}
-
-export function beginBatch(out: ByteWriter): void {
-  end(out, begin(out, NFNL_MSG_BATCH_BEGIN, 0, 0, NFNL_SUBSYS_NFTABLES));
-}
-
-export function endBatch(out: ByteWriter): void {
-  end(out, begin(out, NFNL_MSG_BATCH_END, 0, 0, NFNL_SUBSYS_NFTABLES));
-}
-
-function beginNft(out: ByteWriter, type: u32, flags: u32): i32 {
-  return begin(out, (NFNL_SUBSYS_NFTABLES << 8) | type, NLM_F_ACK | flags, NFPROTO_IPV4, 0);
-}
-
-function text(out: ByteWriter, type: i32, value: string): void {
+export function textAttribute(out: ByteWriter, type: i32, value: string): void {
   const start = beginAttribute(out, type);
   out.cstring(value);
   endAttribute(out, start);
 }
 
-function number(out: ByteWriter, type: i32, value: u32): void {
+/** nf_tables numbers are in network byte order. */
+export function numberAttribute(out: ByteWriter, type: i32, value: u32): void {
   const start = beginAttribute(out, type);
   out.u32be(value);
   endAttribute(out, start);
 }
 
-function nest(out: ByteWriter, type: i32): i32 {
+export function nest(out: ByteWriter, type: i32): i32 {
   return beginAttribute(out, type | NLA_F_NESTED);
 }
 
-/** NEWTABLE or DELTABLE. */
-export function table(out: ByteWriter, message: u32, name: string): void {
-  const start = beginNft(out, message, message == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0);
-  text(out, 1, name);
-  end(out, start);
+/** NFTA_DATA_VALUE inside the attribute `type`. */
+export function valueAttribute(out: ByteWriter, type: i32, bytes: ByteWriter): void {
+  const outer = nest(out, type);
+  const inner = beginAttribute(out, 1);
+  out.writer(bytes);
+  endAttribute(out, inner);
+  endAttribute(out, outer);
 }
 
-/** A base chain with the policy accept. */
-export function baseChain(
-  out: ByteWriter,
-  tableName: string,
-  name: string,
-  type: string,
-  hook: u32,
-  priority: i32,
-): void {
-  const start = beginNft(out, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-  text(out, 1, tableName);
-  text(out, 3, name);
-  const hooked = nest(out, 4);
-  number(out, 1, hook);
-  number(out, 2, <u32>priority);
-  endAttribute(out, hooked);
-  number(out, 5, NF_ACCEPT);
-  text(out, 7, type);
-  end(out, start);
+/** Key and value of a map's element, and whom it belongs to: shown by `nft list`. */
+export class Element {
+  constructor(
+    public key: ByteWriter,
+    public value: ByteWriter,
+    public comment: string,
+  ) {}
 }
 
-/** One rule: expressions are added between `new Rule` and `end`. */
-export class Rule {
-  private start: i32;
-  private list: i32;
+/** Messages about one table of one family. */
+export class NftBatch {
+  out: ByteWriter = new ByteWriter(4096);
 
   constructor(
-    private out: ByteWriter,
-    tableName: string,
-    chain: string,
+    public family: u32,
+    public table: string,
   ) {
-    this.start = beginNft(out, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-    text(out, 1, tableName);
-    text(out, 2, chain);
-    this.list = nest(out, 4);
+    this.boundary(NFNL_MSG_BATCH_BEGIN);
   }
 
-  end(): void {
-    endAttribute(this.out, this.list);
-    end(this.out, this.start);
+  /** Closes the batch and gives it. */
+  finish(): ByteWriter {
+    this.boundary(NFNL_MSG_BATCH_END);
+    return this.out;
   }
 
-  private expression(name: string): i32 {
-    const element = nest(this.out, NFTA_LIST_ELEM);
-    text(this.out, 1, name);
-    return element;
+  private boundary(type: u32): void {
+    this.endMessage(this.header(type, 0, 0, NFNL_SUBSYS_NFTABLES));
   }
 
-  private finish(element: i32, data: i32): void {
-    endAttribute(this.out, data);
-    endAttribute(this.out, element);
+  private header(type: u32, flags: u32, family: u32, resource: u32): i32 {
+    this.out.align(4);
+    const start = this.out.length;
+    this.out.u32(0);
+    this.out.u16(type);
+    this.out.u16(NLM_F_REQUEST | flags);
+    this.out.u32(0);
+    this.out.u32(0);
+    this.out.u8(family);
+    this.out.u8(0);
+    this.out.u16be(resource);
+    return start;
   }
 
-  /** The interface's name is, or is not, this one. */
-  interfaceName(key: u32, comparison: u32, name: string): void {
-    const meta = this.expression('meta');
-    const data = nest(this.out, 2);
-    number(this.out, 1, REGISTER);
-    number(this.out, 2, key);
-    this.finish(meta, data);
-    const padded = new ByteWriter(IFNAMSIZ);
-    padded.text(name);
-    padded.zeros(IFNAMSIZ - padded.length);
-    this.compare(comparison, padded);
+  private message(type: u32, flags: u32): i32 {
+    const start = this.header((NFNL_SUBSYS_NFTABLES << 8) | type, NLM_F_ACK | flags, this.family, 0);
+    textAttribute(this.out, 1, this.table);
+    return start;
   }
 
-  /** The packet's IPv4 source lies in a network of so many bits. */
-  sourceIn(address: u8[], prefixLength: i32): void {
-    const mask: u32 = prefixLength == 0 ? 0 : (<u32>0xffffffff) << (<u32>(32 - prefixLength));
-    const payload = this.expression('payload');
-    const data = nest(this.out, 2);
-    number(this.out, 1, REGISTER);
-    number(this.out, 2, 1); // NFT_PAYLOAD_NETWORK_HEADER
-    number(this.out, 3, 12);
-    number(this.out, 4, 4);
-    this.finish(payload, data);
-    this.mask(mask, true);
-    const network = new ByteWriter(4);
-    const value =
-      (((<u32>address[0]) << 24) | ((<u32>address[1]) << 16) | ((<u32>address[2]) << 8) | <u32>address[3]) & mask;
-    network.u32be(value);
-    this.compare(NFT_CMP_EQ, network);
+  private endMessage(start: i32): void {
+    this.out.setU32(start, this.out.length - start);
+    this.out.align(4);
   }
 
-  /** Conntrack's state has one of these bits. */
-  connectionState(bits: u32): void {
-    const ct = this.expression('ct');
-    const data = nest(this.out, 2);
-    number(this.out, 1, REGISTER);
-    number(this.out, 2, 0); // NFT_CT_STATE
-    this.finish(ct, data);
-    this.mask(bits, false);
-    const none = new ByteWriter(4);
-    none.u32(0);
-    this.compare(NFT_CMP_NEQ, none);
+  /** The table is there, as it is. */
+  addTable(): void {
+    this.endMessage(this.message(NFT_MSG_NEWTABLE, NLM_F_CREATE));
   }
 
-  masquerade(): void {
-    const masq = this.expression('masq');
-    this.finish(masq, nest(this.out, 2));
+  /** The table goes, with all that is in it. */
+  deleteTable(): void {
+    this.endMessage(this.message(NFT_MSG_DELTABLE, 0));
   }
 
-  verdict(code: u32): void {
-    const immediate = this.expression('immediate');
-    const data = nest(this.out, 2);
-    number(this.out, 1, 0); // NFT_REG_VERDICT
-    const value = nest(this.out, 2);
-    const verdict = nest(this.out, 2);
-    number(this.out, 1, code);
-    endAttribute(this.out, verdict);
-    endAttribute(this.out, value);
-    this.finish(immediate, data);
+  /** A base chain with the policy accept. */
+  chain(name: string, type: string, hook: u32, priority: i32): void {
+    const start = this.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+    textAttribute(this.out, 3, name);
+    const hooked = nest(this.out, 4);
+    numberAttribute(this.out, 1, hook);
+    numberAttribute(this.out, 2, <u32>priority);
+    endAttribute(this.out, hooked);
+    numberAttribute(this.out, 5, NF_ACCEPT);
+    textAttribute(this.out, 7, type);
+    this.endMessage(start);
   }
 
-  /** Registers hold packet data in network order, conntrack's bits in the machine's. */
-  private mask(mask: u32, network: bool): void {
-    const bitwise = this.expression('bitwise');
-    const data = nest(this.out, 2);
-    number(this.out, 1, REGISTER);
-    number(this.out, 2, REGISTER);
-    number(this.out, 3, 4);
-    const bytes = new ByteWriter(4);
-    if (network) bytes.u32be(mask);
-    else bytes.u32(mask);
-    this.value(4, bytes);
-    const zero = new ByteWriter(4);
-    zero.u32(0);
-    this.value(5, zero);
-    this.finish(bitwise, data);
+  /** @param keyType and dataType: nft's numbers of the types, for those who list it; the kernel looks at the lengths. */
+  map(name: string, id: u32, keyType: u32, keyLength: u32, dataType: u32, dataLength: u32): void {
+    const start = this.message(NFT_MSG_NEWSET, NLM_F_CREATE);
+    textAttribute(this.out, 2, name);
+    numberAttribute(this.out, 3, NFT_SET_MAP);
+    numberAttribute(this.out, 4, keyType);
+    numberAttribute(this.out, 5, keyLength);
+    numberAttribute(this.out, 6, dataType);
+    numberAttribute(this.out, 7, dataLength);
+    numberAttribute(this.out, 10, id);
+    this.endMessage(start);
   }
 
-  private compare(comparison: u32, value: ByteWriter): void {
-    const cmp = this.expression('cmp');
-    const data = nest(this.out, 2);
-    number(this.out, 1, REGISTER);
-    number(this.out, 2, comparison);
-    this.value(3, value);
-    this.finish(cmp, data);
+  addElements(map: string, elements: Element[]): void {
+    this.elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, map, elements);
   }
 
-  private value(type: i32, bytes: ByteWriter): void {
-    const outer = nest(this.out, type);
-    const inner = beginAttribute(this.out, 1);
-    this.out.writer(bytes);
-    endAttribute(this.out, inner);
-    endAttribute(this.out, outer);
+  deleteElements(map: string, elements: Element[]): void {
+    this.elements(NFT_MSG_DELSETELEM, 0, map, elements);
+  }
+
+  private elements(type: u32, flags: u32, map: string, elements: Element[]): void {
+    for (let from = 0; from < elements.length; from += ELEMENTS_PER_MESSAGE) {
+      const start = this.message(type, flags);
+      textAttribute(this.out, 2, map);
+      const list = nest(this.out, 3);
+      for (let i = from; i < min(from + ELEMENTS_PER_MESSAGE, elements.length); i++) {
+        const element = nest(this.out, NFTA_LIST_ELEM);
+        valueAttribute(this.out, 1, elements[i].key);
+        if (type == NFT_MSG_NEWSETELEM) {
+          valueAttribute(this.out, 2, elements[i].value);
+          this.comment(elements[i].comment);
+        }
+        endAttribute(this.out, element);
+      }
+      endAttribute(this.out, list);
+      this.endMessage(start);
+    }
+  }
+
+  /** NFTA_SET_ELEM_USERDATA in libnftnl's form: type 0 (comment), length, text. */
+  private comment(text: string): void {
+    const start = beginAttribute(this.out, 6);
+    this.out.u8(0);
+    this.out.u8(<u32>String.UTF8.byteLength(text) + 1);
+    this.out.cstring(text);
+    endAttribute(this.out, start);
+  }
+
+  /** Begins a rule at the end of the chain; `rule.ts` gives the result to `endRule`. */
+  beginRule(chain: string): i32 {
+    const start = this.message(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    textAttribute(this.out, 2, chain);
+    return start;
+  }
+
+  endRule(start: i32): void {
+    this.endMessage(start);
   }
 }

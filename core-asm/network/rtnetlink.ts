@@ -17,9 +17,14 @@ export const IFLA_LINKINFO = 18;
 export const IFLA_NET_NS_PID = 19;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
+export const IFLA_INFO_SLAVE_KIND = 4;
+export const IFLA_INFO_SLAVE_DATA = 5;
+export const IFLA_BRPORT_MODE = 4;
 export const VETH_INFO_PEER = 1;
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
+export const IFA_FLAGS = 8;
+export const RTA_DST = 1;
 export const RTA_GATEWAY = 5;
 export const RTA_OIF = 4;
 export const IFF_UP: u32 = 1;
@@ -68,6 +73,12 @@ export function endAttribute(out: ByteWriter, start: i32): void {
 export function attributeText(out: ByteWriter, type: i32, text: string): void {
   const start = beginAttribute(out, type);
   out.cstring(text);
+  endAttribute(out, start);
+}
+
+export function attributeU8(out: ByteWriter, type: i32, value: u32): void {
+  const start = beginAttribute(out, type);
+  out.u8(value);
   endAttribute(out, start);
 }
 

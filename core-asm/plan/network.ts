@@ -1,27 +1,12 @@
-// A bridge network: made, given its address, masqueraded, removed. Containers' own links are planned with the container.
+// A bridge network: made, given its addresses, filtered, removed. Containers' own links are planned with the container.
 import { OP_NETLINK, OP_WRITE_PROC, POLICY_IGNORE, POLICY_WARN } from '../abi';
 import { ByteWriter } from '../bytes';
 import { Json } from '../json';
-import { parseAddress, parseMac } from '../network/address';
-import { address, linkUp } from '../network/links';
-import {
-  baseChain,
-  beginBatch,
-  CT_ESTABLISHED_RELATED,
-  endBatch,
-  NF_ACCEPT,
-  NF_DROP,
-  NF_INET_FORWARD,
-  NF_INET_POST_ROUTING,
-  NFT_CMP_EQ,
-  NFT_CMP_NEQ,
-  NFT_META_IIFNAME,
-  NFT_META_OIFNAME,
-  NFT_MSG_DELTABLE,
-  NFT_MSG_NEWTABLE,
-  Rule,
-  table,
-} from '../network/nftables';
+import { parseMac, parsePrefix } from '../network/address';
+import { deleteTable, portBatches, replaceTable } from '../network/firewall';
+import { forgetFlows } from '../network/conntrack';
+import { address, addressWithoutRoute, linkUp, networkRoute } from '../network/links';
+import { NFPROTO_IPV4, NFPROTO_IPV6 } from '../network/nftables';
 import {
   attributeBytes,
   attributeText,
@@ -45,8 +30,6 @@ import { ProgramWriter } from './program';
 const NETLINK_ROUTE = 0;
 const NETLINK_NETFILTER = 12;
 const IFNAME_MAX = 15;
-const PRIORITY_FILTER = 0;
-const PRIORITY_SRCNAT = 100;
 
 function nameOf(request: Json): string {
   const name = request.str('name');
@@ -54,11 +37,11 @@ function nameOf(request: Json): string {
   return name;
 }
 
-/** {name, mac}: the bridge itself; one that is there already stays. */
+/** {name, index, mac}: the bridge itself, with an interface index chosen ahead; one that is there already stays. */
 export function planBridge(program: ProgramWriter, request: Json): void {
   const messages = new ByteWriter(256);
   const message = beginMessage(messages, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-  linkHeader(messages, 0, 0, 0);
+  linkHeader(messages, <u32>request.int('index'), 0, 0);
   attributeText(messages, IFLA_IFNAME, nameOf(request));
   attributeBytes(messages, IFLA_ADDRESS, parseMac(request.str('mac'), 'mac'));
   const info = beginAttribute(messages, IFLA_LINKINFO);
@@ -73,79 +56,132 @@ export function planBridge(program: ProgramWriter, request: Json): void {
     .because('the bridge may be there already');
 }
 
-/** {name, index, address: "172.17.0.1/16"}: address, link up, forwarding, masquerading. */
-export function planBridgeUp(program: ProgramWriter, request: Json): void {
+/** {index, address: "172.17.0.1/16"}: link up and the network's route; fails with EEXIST where another has this network. */
+export function planBridgeClaim(program: ProgramWriter, request: Json): void {
   const index = <u32>request.int('index');
-  const given = request.str('address');
-  const addresses = new ByteWriter(128);
-  address(addresses, index, given);
+  const prefix = parsePrefix(request.str('address'), 'address');
+  const messages = new ByteWriter(128);
+  linkUp(messages, index);
+  networkRoute(messages, index, prefix.network(), <u32>prefix.length);
   program
     .op(OP_NETLINK)
     .imm(NETLINK_ROUTE)
-    .buffer(addresses.view())
-    .policy(POLICY_IGNORE)
-    .because('the address may be there already');
+    .buffer(messages.view())
+    .because('nobody else on this host has the same network');
+}
+
+/** {name, index, address, address6: "" or "fd…::1/64", acceptRa: interfaces}: link up, addresses, forwarding. */
+export function planBridgeUp(program: ProgramWriter, request: Json): void {
+  const name = nameOf(request);
+  const index = <u32>request.int('index');
+  const address6 = request.str('address6');
+  const ipv4 = '/proc/sys/net/ipv4/conf/' + name;
+  const ipv6 = '/proc/sys/net/ipv6/conf/' + name;
+  // Before the link is up, or it would ask for routers of its own.
+  if (address6 != '') {
+    program
+      .op(OP_WRITE_PROC)
+      .str(ipv6 + '/disable_ipv6')
+      .content('0')
+      .policy(POLICY_WARN);
+    program
+      .op(OP_WRITE_PROC)
+      .str(ipv6 + '/accept_ra')
+      .content('0')
+      .policy(POLICY_WARN);
+  }
   const up = new ByteWriter(64);
   linkUp(up, index);
   program.op(OP_NETLINK).imm(NETLINK_ROUTE).buffer(up.view()).because('the bridge is up');
-  program.op(OP_WRITE_PROC).str('/proc/sys/net/ipv4/ip_forward').content('1').policy(POLICY_WARN);
-  firewall(program, nameOf(request), given);
-}
-
-/** A table of the bridge's own, replaced whole: nothing else of the host's rules is touched. */
-function firewall(program: ProgramWriter, name: string, given: string): void {
-  dropTable(program, name);
-  const slash = given.indexOf('/');
-  const subnet = parseAddress(given.substring(0, slash), 'address');
-  if (subnet.length != 4 || slash < 0) return refuse('ADDRESS', 'address', given);
-  const out = new ByteWriter(2048);
-  beginBatch(out);
-  table(out, NFT_MSG_NEWTABLE, name);
-  baseChain(out, name, 'postrouting', 'nat', NF_INET_POST_ROUTING, PRIORITY_SRCNAT);
-  baseChain(out, name, 'forward', 'filter', NF_INET_FORWARD, PRIORITY_FILTER);
-  const leaving = new Rule(out, name, 'postrouting');
-  leaving.sourceIn(subnet, <i32>parseInt(given.substring(slash + 1)));
-  leaving.interfaceName(NFT_META_OIFNAME, NFT_CMP_NEQ, name);
-  leaving.masquerade();
-  leaving.end();
-  const answers = new Rule(out, name, 'forward');
-  answers.interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name);
-  answers.connectionState(CT_ESTABLISHED_RELATED);
-  answers.verdict(NF_ACCEPT);
-  answers.end();
-  const foreign = new Rule(out, name, 'forward');
-  foreign.interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name);
-  foreign.interfaceName(NFT_META_IIFNAME, NFT_CMP_NEQ, name);
-  foreign.verdict(NF_DROP);
-  foreign.end();
-  endBatch(out);
+  giveAddress(program, index, request.str('address'));
+  if (address6 != '') giveAddress(program, index, address6);
   program
-    .op(OP_NETLINK)
-    .imm(NETLINK_NETFILTER)
-    .buffer(out.view())
+    .op(OP_WRITE_PROC)
+    .str(ipv4 + '/route_localnet')
+    .content('1')
     .policy(POLICY_WARN)
-    .because('masquerade what leaves, refuse what comes unasked');
+    .because("127.0.0.1's published ports lead to the bridge");
+  program.op(OP_WRITE_PROC).str('/proc/sys/net/ipv4/ip_forward').content('1').policy(POLICY_WARN);
+  if (address6 == '') return;
+  const routed = request.strings('acceptRa');
+  for (let i = 0; i < routed.length; i++)
+    program
+      .op(OP_WRITE_PROC)
+      .str('/proc/sys/net/ipv6/conf/' + routed[i] + '/accept_ra')
+      .content('2')
+      .policy(POLICY_WARN)
+      .because('a host that forwards would lose the default route that its router announces');
+  program.op(OP_WRITE_PROC).str('/proc/sys/net/ipv6/conf/all/forwarding').content('1').policy(POLICY_WARN);
 }
 
-function dropTable(program: ProgramWriter, name: string): void {
-  const out = new ByteWriter(256);
-  beginBatch(out);
-  table(out, NFT_MSG_DELTABLE, name);
-  endBatch(out);
+function giveAddress(program: ProgramWriter, index: u32, text: string): void {
+  const messages = new ByteWriter(128);
+  if (text.includes(':')) address(messages, index, text);
+  else addressWithoutRoute(messages, index, text);
   program
     .op(OP_NETLINK)
-    .imm(NETLINK_NETFILTER)
-    .buffer(out.view())
+    .imm(NETLINK_ROUTE)
+    .buffer(messages.view())
     .policy(POLICY_IGNORE)
-    .because('rules of an earlier run');
+    .because('the address may be there already');
 }
 
-/** {name, index}: bridge and table are gone. */
+/** {name, subnets: one a family, ports}: the tables of the bridge, replaced whole, with all ports that are published. */
+export function planFirewall(program: ProgramWriter, request: Json): void {
+  const name = nameOf(request);
+  const subnets = request.strings('subnets');
+  for (let i = 0; i < subnets.length; i++) {
+    const prefix = parsePrefix(subnets[i], 'subnets');
+    program
+      .op(OP_NETLINK)
+      .imm(NETLINK_NETFILTER)
+      .buffer(replaceTable(name, prefix.address, prefix.length, request.list('ports')).view())
+      .because('published ports in, masqueraded out, nothing else: ' + subnets[i]);
+  }
+}
+
+/** The container's elements in the maps of the bridge: what a published port is. */
+export function publishPorts(program: ProgramWriter, network: Json): void {
+  const firewall = network.child('firewall');
+  const batches = portBatches(firewall.str('table'), firewall.list('ports'), true);
+  for (let i = 0; i < batches.length; i++)
+    program
+      .op(OP_NETLINK)
+      .imm(NETLINK_NETFILTER)
+      .buffer(batches[i].view())
+      .because('published ports lead to the container');
+}
+
+/** They go, and with them what conntrack remembers of datagrams: clients that go on sending find who is published next. */
+export function unpublishPorts(program: ProgramWriter, network: Json): void {
+  const firewall = network.child('firewall');
+  const ports = firewall.list('ports');
+  const batches = portBatches(firewall.str('table'), ports, false);
+  for (let i = 0; i < batches.length; i++)
+    program.op(OP_NETLINK).imm(NETLINK_NETFILTER).buffer(batches[i].view()).policy(POLICY_IGNORE);
+  const flows = forgetFlows(ports);
+  for (let i = 0; i < flows.length; i++)
+    program
+      .op(OP_NETLINK)
+      .imm(NETLINK_NETFILTER)
+      .buffer(flows[i].view())
+      .policy(POLICY_IGNORE)
+      .because('conntrack forgets datagrams to the container');
+}
+
+/** {name}: bridge and tables are gone. */
 export function planBridgeRemoval(program: ProgramWriter, request: Json): void {
-  dropTable(program, nameOf(request));
+  const families: u32[] = [NFPROTO_IPV4, NFPROTO_IPV6];
+  for (let i = 0; i < families.length; i++)
+    program
+      .op(OP_NETLINK)
+      .imm(NETLINK_NETFILTER)
+      .buffer(deleteTable(nameOf(request), families[i]).view())
+      .policy(POLICY_IGNORE);
   const messages = new ByteWriter(64);
   const message = beginMessage(messages, RTM_DELLINK, 0);
-  linkHeader(messages, <u32>request.int('index'), 0, 0);
+  linkHeader(messages, 0, 0, 0);
+  attributeText(messages, IFLA_IFNAME, nameOf(request));
   endMessage(messages, message);
   program.op(OP_NETLINK).imm(NETLINK_ROUTE).buffer(messages.view()).policy(POLICY_IGNORE);
 }

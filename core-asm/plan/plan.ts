@@ -46,6 +46,7 @@ import {
 } from './cgroup';
 import { becomeProcess } from './process';
 import { ProgramWriter } from './program';
+import { publishPorts, unpublishPorts } from './network';
 import { connectStdio, enterRoot, mountRoot, ownStdio, populateRoot, protectPaths } from './rootfs';
 
 const NETLINK_ROUTE = 0;
@@ -83,6 +84,8 @@ export function planSetup(
     places,
     places.unified ? deviceFilter(spec.child('linux').child('resources').list('devices')) : Bytes.none(),
   );
+  // Before the launch: where the table is gone, nothing has been run yet.
+  publishPorts(program, request.child('network'));
   const launch = program.op(OP_LAUNCH).block();
   program.imm(slot.length > 0 ? LAUNCH_PARKED : 0).because('a process inside the cgroups, to be cloned from');
   const pid = program.into();
@@ -201,8 +204,9 @@ function connectNetwork(program: ProgramWriter, request: Json, pid: i32): void {
   program.op(OP_NETLINK).imm(NETLINK_ROUTE).pointer(blob).imm(messages.length).because('veth pair on the bridge');
 }
 
-/** Tear-down: the cgroups; mounts and network die with their namespaces. */
+/** Tear-down: published ports and cgroups; mounts and interfaces die with their namespaces. */
 export function planTeardown(program: ProgramWriter, request: Json): void {
+  unpublishPorts(program, request.child('network'));
   removeCgroups(program, placesOf(request, request.str('id')));
 }
 

@@ -7,7 +7,15 @@ import {
   ARCHIVE_UNPACK_KEEP,
 } from '../../core-asm/abi.ts';
 import type { ContainerConfig } from '../types.ts';
-import type { ArchiveRequest, CgroupWrite, ExecRequest, HostFacts, Plan, PlanRequest } from '../plan-types.ts';
+import type {
+  ArchiveRequest,
+  CgroupWrite,
+  ExecRequest,
+  HostFacts,
+  Plan,
+  PlanNetwork,
+  PlanRequest,
+} from '../plan-types.ts';
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
 import { seccompFilter } from './seccomp.ts';
@@ -111,8 +119,13 @@ export function planPool(
 }
 
 /** Plans the removal of what a container may have left: after a crash of its supervisor. */
-export function planTeardown(facts: HostFacts, id: string, container: ContainerConfig): Uint8Array {
-  return callCore('planTeardown', encode({ facts, id, container }));
+export function planTeardown(
+  facts: HostFacts,
+  id: string,
+  container: ContainerConfig,
+  network: Pick<PlanNetwork, 'firewall'>,
+): Uint8Array {
+  return callCore('planTeardown', encode({ facts, id, container, network }));
 }
 
 export interface ControlRequest {

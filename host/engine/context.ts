@@ -4,7 +4,7 @@ import type { ImageStore } from '../image/image-store.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { Events } from './events.ts';
 import type { EngineFiles } from './layout.ts';
-import type { Networks } from './networks.ts';
+import type { Networks } from './network/networks.ts';
 import type { Trash } from './trash.ts';
 import type { Volumes } from './volumes.ts';
 

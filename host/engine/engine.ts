@@ -18,7 +18,7 @@ import { lockDataRoot } from './lock.ts';
 import { type ContainerInput, mergeConfig } from './merge.ts';
 import { settleMounts } from './mounts.ts';
 import { checkName, newId, newName } from './names.ts';
-import { createNetworks, privateSysctls } from './networks.ts';
+import { createNetworks, privateSysctls } from './network/networks.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { readRecords } from './state-store.ts';
@@ -174,6 +174,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       makeContainerDirectory(container.files);
       container.save();
       containers.set(record.id, container);
+      context.networks.prepare(config);
       context.events.emit('container', 'create', record.id, {
         ...config.labels,
         image: config.image,
@@ -238,6 +239,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   for (const id of readdirSync(files.containers))
     if (![files.of(id).record, files.of(id).volatileRecord].some(existsSync)) trash.take(files.of(id).directory);
   const live = [...containers.values()].filter(({ record }) => ['running', 'paused'].includes(record.state.status));
+  await context.networks.restore(live.map(({ record }) => record));
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
   for (const container of containers.values())
     if (container.record.state.status === 'restarting' || (container.running === undefined && startsAlone(container)))

@@ -6,7 +6,7 @@ import { planTeardown } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { type Container, runningProcess } from './container.ts';
 import type { Context } from './context.ts';
-import { writeNetworkFiles } from './network-files.ts';
+import { writeNetworkFiles } from './network/network-files.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import { removeRecord } from './state-store.ts';
 import { SIGKILL, signalNumber } from './signals.ts';
@@ -77,14 +77,23 @@ export function createLifecycle(
       if (record.config.host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
-      const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot });
-      const running = await backend.start(plan, {
-        attachOutput: attached.output,
-        attachStdin: attached.stdin,
-        slot,
-        recovery: { exitRecord: files.exitRecord, teardown: plan.teardown },
-      });
-      record.warnings = [...plan.warnings, ...(running.warnings ?? [])];
+      const launch = async (place: string | undefined, again = true): Promise<RunningProcess> => {
+        const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot: place });
+        record.warnings = [...attachment.warnings, ...plan.warnings];
+        return backend
+          .start(plan, {
+            attachOutput: attached.output,
+            attachStdin: attached.stdin,
+            slot: place,
+            recovery: { exitRecord: files.exitRecord, teardown: plan.teardown },
+          })
+          .catch(async (error: unknown) => {
+            if (!again || !(await networks.repair(plan.setup, error))) throw error;
+            return launch(undefined, false);
+          });
+      };
+      const running = await launch(slot);
+      record.warnings.push(...(running.warnings ?? []));
       container.began(running);
       container.change({
         status: 'running',
@@ -290,13 +299,12 @@ export function createLifecycle(
     async adopt(container) {
       const { record, files } = container;
       const facts = await backend.facts();
-      const teardown = planTeardown(facts, record.id, record.config);
+      const teardown = planTeardown(facts, record.id, record.config, networks.recorded(record));
       const recovery = { exitRecord: files.exitRecord, teardown };
       const running = await backend.adopt(record.id, files.controlSocket, recovery);
       if (running !== undefined) {
         container.began(running);
         watch(container, running);
-        await networks.resume(record);
         return;
       }
       const exit = (await backend.recordedExit(files.exitRecord)) ?? {

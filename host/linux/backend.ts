@@ -1,6 +1,5 @@
 // The backend that drives this machine's kernel. Read this file first.
-import { rmdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
@@ -116,10 +115,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     async removeTrees(paths) {
       await run(planRemoval(await facts(), paths));
     },
-    async interfaceIndex(name) {
-      const text = await readFile(`/sys/class/net/${name}/ifindex`, 'utf8').catch(() => undefined);
-      return text === undefined ? undefined : Number(text);
-    },
+    interfaceIndex: async (name) => readInterfaceIndex(name),
     async stats(id, cgroupParent, pid) {
       return readStats(await facts(), cgroupParent, id, pid);
     },
@@ -142,6 +138,16 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       }
     },
   };
+}
+
+/** Of an interface that is up, in this process's network namespace: /sys may show another one's. */
+function readInterfaceIndex(name: string): number | undefined {
+  const line = /^(\d+)\s+([^\s:]+)/;
+  for (const text of readFileSync('/proc/net/igmp', 'utf8').split('\n')) {
+    const [, index, found] = line.exec(text) ?? [];
+    if (found === name) return Number(index);
+  }
+  return undefined;
 }
 
 /** The container's supervisor forks another for this connection, which greets in its turn. */

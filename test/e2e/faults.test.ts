@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enginePaths } from '../../host/paths.ts';
-import { bridgeName } from '../../host/engine/bridge.ts';
+import { bridgeName } from '../../host/engine/network/bridge.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation, processesOf, until } from '../helpers/cli.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';

@@ -24,6 +24,10 @@ int64_t op_netlink(int protocol, const void *messages, size_t length) {
         return -errno;
     struct timeval patience = {.tv_sec = 10};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    // A batch goes in one message, which must fit: socket(7).
+    int room = (int)(length * 2);
+    if (length > 65536)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     if (send(fd, messages, length, 0) < 0)
         result = -errno;
     char answer[8192] __attribute__((aligned(4)));

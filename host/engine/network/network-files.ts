@@ -1,9 +1,9 @@
 // /etc/hosts, /etc/hostname and /etc/resolv.conf of a container, as resolv.conf(5) and hosts(5) want them.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { GantryError } from '../errors.ts';
-import type { ContainerConfig } from '../types.ts';
-import type { ContainerFiles } from './layout.ts';
-import type { Endpoint } from './record.ts';
+import { GantryError } from '../../errors.ts';
+import type { ContainerConfig } from '../../types.ts';
+import type { ContainerFiles } from '../layout.ts';
+import type { Endpoint } from '../record.ts';
 
 const LOCALHOST = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
