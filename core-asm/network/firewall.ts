@@ -1,7 +1,7 @@
 // The rules of one bridge: a table of its own for each family, and in it the maps of published ports.
 import { ByteWriter } from '../bytes';
 import { Json } from '../json';
-import { parseAddress } from './address';
+import { parseAddress, Prefix } from './address';
 import {
   Element,
   NF_INET_FORWARD,
@@ -42,25 +42,32 @@ function familyOf(address: u8[]): u32 {
   return address.length == 16 ? NFPROTO_IPV6 : NFPROTO_IPV4;
 }
 
-/** The whole table anew in one batch: no moment without it, nothing else of the host's rules is touched. */
-export function replaceTable(name: string, subnet: u8[], prefixLength: i32, ports: Json[]): ByteWriter {
-  const batch = new NftBatch(familyOf(subnet), name);
+/** The tables anew in one batch: no moment without them, nothing else of the host's rules is touched. */
+export function replaceTables(name: string, subnets: Prefix[], ports: Json[]): ByteWriter {
+  const batch = new NftBatch(name);
+  for (let i = 0; i < subnets.length; i++) replaceTable(batch, subnets[i], ports);
+  return batch.finish();
+}
+
+function replaceTable(batch: NftBatch, subnet: Prefix, ports: Json[]): void {
+  batch.family = familyOf(subnet.address);
   batch.addTable();
   batch.deleteTable();
   batch.addTable();
   portMaps(batch);
-  guardLoopback(batch, name);
+  guardLoopback(batch);
   translate(batch, 'prerouting', NF_INET_PRE_ROUTING);
   translate(batch, 'output', NF_INET_LOCAL_OUT);
-  forward(batch, name);
-  masquerade(batch, name, subnet, prefixLength);
+  forward(batch);
+  masquerade(batch, subnet);
   batch.addElements(EVERYWHERE, elementsOf(ports, batch.family, false));
   batch.addElements(ADDRESSED, elementsOf(ports, batch.family, true));
-  return batch.finish();
 }
 
+/** The table of one family: where one is missing, nothing of the batch is done. */
 export function deleteTable(name: string, family: u32): ByteWriter {
-  const batch = new NftBatch(family, name);
+  const batch = new NftBatch(name);
+  batch.family = family;
   batch.deleteTable();
   return batch.finish();
 }
@@ -80,7 +87,7 @@ function portMaps(batch: NftBatch): void {
  * loopback address and does not come from lo is dropped before anything else looks at it (CVE-2020-8558, CVE-2025-54388).
  * The kernel itself drops ::1 from elsewhere.
  */
-function guardLoopback(batch: NftBatch, name: string): void {
+function guardLoopback(batch: NftBatch): void {
   if (batch.family != NFPROTO_IPV4) return;
   batch.chain('loopback', 'filter', NF_INET_PRE_ROUTING, PRIORITY_RAW);
   new Rule(batch, 'loopback')
@@ -88,7 +95,7 @@ function guardLoopback(batch: NftBatch, name: string): void {
     .destinationIn(loopback(false), 8)
     .verdict(NF_DROP);
   new Rule(batch, 'loopback')
-    .interfaceName(NFT_META_IIFNAME, NFT_CMP_EQ, name)
+    .interfaceName(NFT_META_IIFNAME, NFT_CMP_EQ, batch.table)
     .sourceIn(loopback(false), 8)
     .verdict(NF_DROP);
 }
@@ -103,7 +110,8 @@ function translate(batch: NftBatch, chain: string, hook: u32): void {
 }
 
 /** From outside the bridge only answers and what a published port translated: nobody addresses a container directly. */
-function forward(batch: NftBatch, name: string): void {
+function forward(batch: NftBatch): void {
+  const name = batch.table;
   batch.chain('forward', 'filter', NF_INET_FORWARD, PRIORITY_FILTER);
   new Rule(batch, 'forward').interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name).established().verdict(NF_ACCEPT);
   new Rule(batch, 'forward').interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name).translated().verdict(NF_ACCEPT);
@@ -113,15 +121,16 @@ function forward(batch: NftBatch, name: string): void {
     .verdict(NF_DROP);
 }
 
-function masquerade(batch: NftBatch, name: string, subnet: u8[], prefixLength: i32): void {
+function masquerade(batch: NftBatch, subnet: Prefix): void {
+  const name = batch.table;
   batch.chain('postrouting', 'nat', NF_INET_POST_ROUTING, PRIORITY_SRCNAT);
   new Rule(batch, 'postrouting')
-    .sourceIn(subnet, prefixLength)
+    .sourceIn(subnet.address, subnet.length)
     .interfaceName(NFT_META_OIFNAME, NFT_CMP_NEQ, name)
     .masquerade();
   // A container at a published port, its own too: the answer must come back this way.
   new Rule(batch, 'postrouting')
-    .sourceIn(subnet, prefixLength)
+    .sourceIn(subnet.address, subnet.length)
     .interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name)
     .translated()
     .masquerade();
@@ -162,15 +171,15 @@ function service(out: ByteWriter, port: u32): void {
   out.zeros(2);
 }
 
-/** Adds or deletes the elements of these ports: a batch for each family that has some. */
-export function portBatches(name: string, ports: Json[], add: bool): ByteWriter[] {
-  const batches: ByteWriter[] = [];
+/** Adds or deletes the elements of these ports; empty where there are none. */
+export function portBatch(name: string, ports: Json[], add: bool): ByteWriter {
+  if (ports.length == 0) return new ByteWriter(0);
+  const batch = new NftBatch(name);
   const families: u32[] = [NFPROTO_IPV4, NFPROTO_IPV6];
   for (let i = 0; i < families.length; i++) {
+    batch.family = families[i];
     const everywhere = elementsOf(ports, families[i], false);
     const addressed = elementsOf(ports, families[i], true);
-    if (everywhere.length + addressed.length == 0) continue;
-    const batch = new NftBatch(families[i], name);
     if (add) {
       batch.addElements(EVERYWHERE, everywhere);
       batch.addElements(ADDRESSED, addressed);
@@ -178,7 +187,25 @@ export function portBatches(name: string, ports: Json[], add: bool): ByteWriter[
       batch.deleteElements(EVERYWHERE, everywhere);
       batch.deleteElements(ADDRESSED, addressed);
     }
-    batches.push(batch.finish());
   }
-  return batches;
+  return batch.finish();
+}
+
+const PORTS_NAMED = 4;
+
+/** "tcp 8080 to 172.17.0.2:80, udp 127.0.0.1:53 to 172.17.0.2:53 and 7 more", for readers of the plan. */
+export function describePorts(ports: Json[]): string {
+  const texts: string[] = [];
+  for (let i = 0; i < min(ports.length, PORTS_NAMED); i++) {
+    const port = ports[i];
+    const from = endOf(port.str('hostIp'), port.int('hostPort'));
+    texts.push(port.str('protocol') + ' ' + from + ' to ' + endOf(port.str('address'), port.int('containerPort')));
+  }
+  const more = ports.length - PORTS_NAMED;
+  return texts.join(', ') + (more > 0 ? ' and ' + more.toString() + ' more' : '');
+}
+
+function endOf(address: string, port: i64): string {
+  if (address == '') return port.toString();
+  return (address.includes(':') ? '[' + address + ']' : address) + ':' + port.toString();
 }

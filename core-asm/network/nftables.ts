@@ -67,14 +67,13 @@ export class Element {
   ) {}
 }
 
-/** Messages about one table of one family. */
+/** Messages about tables of one name, in one family after the other. */
 export class NftBatch {
   out: ByteWriter = new ByteWriter(4096);
+  /** Of the messages that follow. */
+  family: u32 = NFPROTO_IPV4;
 
-  constructor(
-    public family: u32,
-    public table: string,
-  ) {
+  constructor(public table: string) {
     this.boundary(NFNL_MSG_BATCH_BEGIN);
   }
 

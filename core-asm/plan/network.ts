@@ -2,8 +2,8 @@
 import { OP_NETLINK, OP_WRITE_PROC, POLICY_IGNORE, POLICY_WARN } from '../abi';
 import { ByteWriter } from '../bytes';
 import { Json } from '../json';
-import { parseMac, parsePrefix } from '../network/address';
-import { deleteTable, portBatches, replaceTable } from '../network/firewall';
+import { parseMac, parsePrefix, Prefix } from '../network/address';
+import { deleteTable, describePorts, portBatch, replaceTables } from '../network/firewall';
 import { forgetFlows } from '../network/conntrack';
 import { address, addressWithoutRoute, linkUp, networkRoute } from '../network/links';
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from '../network/nftables';
@@ -56,11 +56,12 @@ export function planBridge(program: ProgramWriter, request: Json): void {
     .because('the bridge may be there already');
 }
 
-/** {index, address: "172.17.0.1/16"}: link up and the network's route; fails with EEXIST where another has this network. */
+/** {name, index, address: "172.17.0.1/16"}: link up and the network's route; fails with EEXIST where another has this network. */
 export function planBridgeClaim(program: ProgramWriter, request: Json): void {
   const index = <u32>request.int('index');
   const prefix = parsePrefix(request.str('address'), 'address');
   const messages = new ByteWriter(128);
+  quietIPv6(program, nameOf(request));
   linkUp(messages, index);
   networkRoute(messages, index, prefix.network(), <u32>prefix.length);
   program
@@ -77,19 +78,12 @@ export function planBridgeUp(program: ProgramWriter, request: Json): void {
   const address6 = request.str('address6');
   const ipv4 = '/proc/sys/net/ipv4/conf/' + name;
   const ipv6 = '/proc/sys/net/ipv6/conf/' + name;
-  // Before the link is up, or it would ask for routers of its own.
-  if (address6 != '') {
+  if (address6 != '')
     program
       .op(OP_WRITE_PROC)
       .str(ipv6 + '/disable_ipv6')
       .content('0')
       .policy(POLICY_WARN);
-    program
-      .op(OP_WRITE_PROC)
-      .str(ipv6 + '/accept_ra')
-      .content('0')
-      .policy(POLICY_WARN);
-  }
   const up = new ByteWriter(64);
   linkUp(up, index);
   program.op(OP_NETLINK).imm(NETLINK_ROUTE).buffer(up.view()).because('the bridge is up');
@@ -114,6 +108,18 @@ export function planBridgeUp(program: ProgramWriter, request: Json): void {
   program.op(OP_WRITE_PROC).str('/proc/sys/net/ipv6/conf/all/forwarding').content('1').policy(POLICY_WARN);
 }
 
+/** Before the link is up, or it would ask for routers, and look for two seconds whether others have its addresses. */
+function quietIPv6(program: ProgramWriter, name: string): void {
+  const settings: string[] = ['accept_dad', 'accept_ra'];
+  for (let i = 0; i < settings.length; i++)
+    program
+      .op(OP_WRITE_PROC)
+      .str('/proc/sys/net/ipv6/conf/' + name + '/' + settings[i])
+      .content('0')
+      .policy(POLICY_IGNORE)
+      .because('where there is IPv6');
+}
+
 function giveAddress(program: ProgramWriter, index: u32, text: string): void {
   const messages = new ByteWriter(128);
   if (text.includes(':')) address(messages, index, text);
@@ -128,37 +134,41 @@ function giveAddress(program: ProgramWriter, index: u32, text: string): void {
 
 /** {name, subnets: one a family, ports}: the tables of the bridge, replaced whole, with all ports that are published. */
 export function planFirewall(program: ProgramWriter, request: Json): void {
-  const name = nameOf(request);
-  const subnets = request.strings('subnets');
-  for (let i = 0; i < subnets.length; i++) {
-    const prefix = parsePrefix(subnets[i], 'subnets');
-    program
-      .op(OP_NETLINK)
-      .imm(NETLINK_NETFILTER)
-      .buffer(replaceTable(name, prefix.address, prefix.length, request.list('ports')).view())
-      .because('published ports in, masqueraded out, nothing else: ' + subnets[i]);
-  }
+  const texts = request.strings('subnets');
+  const subnets: Prefix[] = [];
+  for (let i = 0; i < texts.length; i++) subnets.push(parsePrefix(texts[i], 'subnets'));
+  program
+    .op(OP_NETLINK)
+    .imm(NETLINK_NETFILTER)
+    .buffer(replaceTables(nameOf(request), subnets, request.list('ports')).view())
+    .because('published ports in, masqueraded out, nothing else');
 }
 
 /** The container's elements in the maps of the bridge: what a published port is. */
 export function publishPorts(program: ProgramWriter, network: Json): void {
   const firewall = network.child('firewall');
-  const batches = portBatches(firewall.str('table'), firewall.list('ports'), true);
-  for (let i = 0; i < batches.length; i++)
+  const ports = firewall.list('ports');
+  const batch = portBatch(firewall.str('table'), ports, true);
+  if (batch.length > 0)
     program
       .op(OP_NETLINK)
       .imm(NETLINK_NETFILTER)
-      .buffer(batches[i].view())
-      .because('published ports lead to the container');
+      .buffer(batch.view())
+      .because('publish ' + describePorts(ports));
 }
 
 /** They go, and with them what conntrack remembers of datagrams: clients that go on sending find who is published next. */
 export function unpublishPorts(program: ProgramWriter, network: Json): void {
   const firewall = network.child('firewall');
   const ports = firewall.list('ports');
-  const batches = portBatches(firewall.str('table'), ports, false);
-  for (let i = 0; i < batches.length; i++)
-    program.op(OP_NETLINK).imm(NETLINK_NETFILTER).buffer(batches[i].view()).policy(POLICY_IGNORE);
+  const batch = portBatch(firewall.str('table'), ports, false);
+  if (batch.length > 0)
+    program
+      .op(OP_NETLINK)
+      .imm(NETLINK_NETFILTER)
+      .buffer(batch.view())
+      .policy(POLICY_IGNORE)
+      .because('nothing is published any more');
   const flows = forgetFlows(ports);
   for (let i = 0; i < flows.length; i++)
     program

@@ -264,9 +264,10 @@ function configJson(config: ContainerConfig): object {
 
 function portBindingsJson(ports: PortBinding[]): Record<string, object[]> {
   const found: Record<string, object[]> = {};
-  for (const { containerPort, protocol, hostIp, hostPort } of ports) {
+  for (const { containerPort, protocol, hostIp, hostPort, hostPortLast } of ports) {
     const key = `${containerPort}/${protocol}`;
-    const binding = { HostIp: hostIp, HostPort: hostPort === 0 ? '' : String(hostPort) };
+    const range = hostPortLast === undefined ? `${hostPort}` : `${hostPort}-${hostPortLast}`;
+    const binding = { HostIp: hostIp, HostPort: hostPort === 0 ? '' : range };
     found[key] = [...(found[key] ?? []), binding];
   }
   return found;

@@ -166,7 +166,7 @@ function readEndpoint(networking: Fields, networkMode: string): Partial<HostConf
   };
 }
 
-/** {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}; a range of host ports takes one binding each. */
+/** {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}; of "8000-8010" the first free one is taken. */
 function readPorts(bindings: Record<string, unknown>): PortBinding[] {
   return Object.entries(bindings).flatMap(([key, list]) => {
     const [, port, protocol = 'tcp'] = /^(\d+)(?:\/(tcp|udp|sctp))?$/.exec(key) ?? [];
@@ -176,14 +176,17 @@ function readPorts(bindings: Record<string, unknown>): PortBinding[] {
     const entries = Array.isArray(list) && list.length > 0 ? list : [{}];
     return entries.map((entry) => {
       const fields = readFields(entry, `HostConfig.PortBindings.${key}`);
-      const hostPort = fields.text('HostPort');
-      if (!/^\d*$/.test(hostPort) || Number(hostPort) > 65535)
-        throw new GantryError('INVALID_ARGUMENT', `Invalid port specification: "${hostPort}"`);
+      const text = fields.text('HostPort');
+      const [, first = '', last = first] = /^(\d*)(?:-(\d+))?$/.exec(text) ?? [];
+      const [hostPort, hostPortLast] = [Number(first), Number(last)];
+      if ((text !== '' && first === '') || hostPortLast > 65535 || hostPort > hostPortLast)
+        throw new GantryError('INVALID_ARGUMENT', `Invalid port specification: "${text}"`);
       return {
         containerPort,
         protocol: protocol as PortBinding['protocol'],
         hostIp: fields.text('HostIp'),
-        hostPort: Number(hostPort),
+        hostPort,
+        ...(hostPortLast > hostPort ? { hostPortLast } : {}),
       };
     });
   });

@@ -42,6 +42,9 @@ export function parsePublished(text: string): Published[] {
   const count = to - from + 1;
   if (hosts !== undefined && hosts[1] - hosts[0] + 1 !== count && count !== 1)
     throw invalid(text, 'the ranges have different lengths');
+  // One container port and many host ports: the first free one of them, chosen at start.
+  if (hosts !== undefined && count === 1 && hosts[1] > hosts[0])
+    return [{ port: `${from}/${protocol}`, hostIp, hostPort: `${hosts[0]}-${hosts[1]}` }];
   return Array.from({ length: count }, (_, index) => ({
     port: `${from + index}/${protocol}`,
     hostIp,

@@ -23,8 +23,8 @@ export function planBridge(facts: HostFacts, { name, mac }: Bridge, index: numbe
 }
 
 /** Takes the network of a new bridge; running it fails with EEXIST where another interface has it. */
-export function planBridgeClaim(facts: HostFacts, { address }: Bridge, index: number): Uint8Array {
-  return plan({ facts, action: 'claim', address, index });
+export function planBridgeClaim(facts: HostFacts, { name, address }: Bridge, index: number): Uint8Array {
+  return plan({ facts, action: 'claim', name, address, index });
 }
 
 /** Addresses, link and forwarding of a bridge that is there. @param acceptRa interfaces that go on heeding routers. */

@@ -19,6 +19,7 @@ import { type ContainerInput, mergeConfig } from './merge.ts';
 import { settleMounts } from './mounts.ts';
 import { checkName, newId, newName } from './names.ts';
 import { createNetworks, privateSysctls } from './network/networks.ts';
+import { checkNetworkOptions } from './network/options.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { readRecords } from './state-store.ts';
@@ -150,6 +151,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       if (name !== undefined) checkName(name);
       const image = await images.find(input.image);
       const config = mergeConfig(input, image);
+      checkNetworkOptions(config, input.hostname);
       if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
         throw new GantryError('INVALID_ARGUMENT', "Cannot create 'AutoRemove' container with restart policy");
       const taken = name === undefined ? undefined : named(name);
@@ -200,6 +202,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     async plan(input) {
       const image = await images.find(input.image);
       const config = mergeConfig(input, image);
+      checkNetworkOptions(config, input.hostname);
       const facts = await backend.facts(namedDevices(config));
       const record = newRecord(PLANNED_ID, 'planned', input, config);
       record.mounts = config.host.mounts.map((mount) => ({

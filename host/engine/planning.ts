@@ -58,6 +58,10 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
   const fresh = record.state.startedAt === '';
   const accounts = fresh ? imageAccounts(config.imageId, lower) : readAccounts([files.upper, ...lower]);
   const { logConfig } = config.host;
+  // Who shares another's network shares what that one knows of it.
+  const [, owner] = /^container:(.+)$/.exec(config.host.networkMode) ?? [];
+  const known =
+    owner === undefined || planning.network.mode !== 'join' ? files : context.files.of(planning.find(owner).id);
   return {
     id: record.id,
     facts: planning.facts,
@@ -71,9 +75,9 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
     mounts: planMounts(record),
     network: planning.network,
     paths: {
-      hosts: files.hosts,
-      hostname: files.hostname,
-      resolvConf: files.resolvConf,
+      hosts: known.hosts,
+      hostname: known.hostname,
+      resolvConf: known.resolvConf,
       controlSocket: files.controlSocket,
       log: logConfig.type === 'none' ? '' : files.log,
       ...logLimits(logConfig),

@@ -1,5 +1,6 @@
 // /etc/hosts, /etc/hostname and /etc/resolv.conf of a container, as resolv.conf(5) and hosts(5) want them.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { GantryError } from '../../errors.ts';
 import type { ContainerConfig } from '../../types.ts';
 import type { ContainerFiles } from '../layout.ts';
@@ -23,10 +24,33 @@ export function writeNetworkFiles(
   endpoints: Endpoint[],
   nameserver?: string,
 ): void {
+  // Its network is another container's, and so are these files.
+  if (config.host.networkMode.startsWith('container:')) return;
   const sharesHost = config.host.networkMode === 'host';
   writeFileSync(files.hostname, `${hostname}\n`);
   writeFileSync(files.hosts, hostsText(config, hostname, endpoints, sharesHost));
-  writeFileSync(files.resolvConf, resolvConfText(config, readOr('/etc/resolv.conf'), sharesHost, nameserver));
+  const ipv6 = endpoints.some(({ ipv6: address }) => address !== '');
+  const text = resolvConfText(config, { text: hostResolvConf(sharesHost), sharesHost, ipv6 }, nameserver);
+  writeFileSync(files.resolvConf, text);
+}
+
+const STUB = '127.0.0.53';
+
+/** systemd-resolved(8) listens on a loopback address, and writes down beside it whom it asks itself. */
+function hostResolvConf(sharesHost: boolean): string {
+  const text = readOr('/etc/resolv.conf');
+  const servers = valuesOf(text, 'nameserver');
+  if (sharesHost || servers.length === 0 || !servers.every((server) => server === STUB)) return text;
+  return readOr('/run/systemd/resolve/resolv.conf') || text;
+}
+
+/** What stands behind a keyword, over all lines. */
+function valuesOf(text: string, keyword: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([word]) => word === keyword)
+    .flatMap(([, ...rest]) => rest);
 }
 
 function readOr(path: string): string {
@@ -39,13 +63,11 @@ function readOr(path: string): string {
 
 function hostsText(config: ContainerConfig, hostname: string, endpoints: Endpoint[], sharesHost: boolean): string {
   const base = sharesHost ? readOr('/etc/hosts') : LOCALHOST;
-  const gateway = endpoints[0]?.gateway ?? '';
-  const extra = config.host.extraHosts.map((entry) => {
-    const at = entry.search(/[:=]/);
-    const [name, address] = [entry.slice(0, at), entry.slice(at + 1).replace(/^\[|\]$/g, '')];
-    if (at <= 0 || address === '')
-      throw new GantryError('INVALID_ARGUMENT', `Bad format for add-host: "${entry}"`, { hint: 'NAME:ADDRESS' });
-    return `${address === 'host-gateway' ? gateway || '127.0.0.1' : address}\t${name}\n`;
+  const gateways = endpoints.flatMap(({ gateway, ipv6Gateway }) => [gateway, ipv6Gateway].filter(Boolean));
+  const extra = config.host.extraHosts.flatMap((entry) => {
+    const { name, address } = readExtraHost(entry);
+    const addresses = address === HOST_GATEWAY ? (gateways.length > 0 ? gateways : ['127.0.0.1']) : [address];
+    return addresses.map((text) => `${text}\t${name}\n`);
   });
   const names = config.domainname === '' ? hostname : `${hostname}.${config.domainname} ${hostname}`;
   const own = endpoints.flatMap(({ ipv4, ipv6 }) =>
@@ -54,20 +76,46 @@ function hostsText(config: ContainerConfig, hostname: string, endpoints: Endpoin
   return [base, ...extra, ...own].join('');
 }
 
-/** Loopback servers of the host cannot be reached from a network namespace of its own. */
+const HOST_GATEWAY = 'host-gateway';
+
+/** "NAME:ADDRESS", "NAME=ADDRESS", an IPv6 address in brackets or not. @throws {GantryError} INVALID_ARGUMENT. */
+export function readExtraHost(entry: string): { name: string; address: string } {
+  const at = entry.search(/[:=]/);
+  const [name, address] = [entry.slice(0, Math.max(at, 0)), entry.slice(at + 1).replace(/^\[(.*)\]$/, '$1')];
+  if (name === '' || /\s/.test(name) || address === '')
+    throw new GantryError('INVALID_ARGUMENT', `Bad format for add-host: "${entry}"`, { hint: 'NAME:ADDRESS' });
+  if (address !== HOST_GATEWAY && isIP(address) === 0)
+    throw new GantryError('INVALID_ARGUMENT', `Invalid IP address in add-host: "${address}"`, {
+      hint: `An IPv4 or IPv6 address, or ${HOST_GATEWAY}`,
+    });
+  return { name, address };
+}
+
+/** What the host says of name servers, and how the container sees its network. */
+export interface HostResolver {
+  text: string;
+  sharesHost: boolean;
+  ipv6: boolean;
+}
+
+/**
+ * The host's own file where its network is shared. Elsewhere without what cannot be reached from there: servers on the
+ * host's loopback or on a link of its own, and those with IPv6 addresses where the container has none.
+ */
 export function resolvConfText(
   { host }: ContainerConfig,
-  hostText: string,
-  sharesHost: boolean,
+  { text, sharesHost, ipv6 }: HostResolver,
   nameserver?: string,
 ): string {
-  const lines = hostText.split('\n').map((line) => line.trim().split(/\s+/));
-  const values = (key: string): string[] => lines.filter(([word]) => word === key).flatMap(([, ...rest]) => rest);
-  const reachable = values('nameserver').filter((server) => sharesHost || !/^(127\.|::1$)/.test(server));
+  if (sharesHost && host.dns.length + host.dnsSearch.length + host.dnsOptions.length === 0) return text;
+  const reachable = valuesOf(text, 'nameserver').filter(
+    (server) => sharesHost || (!/^(127\.|::1$)|%/.test(server) && (ipv6 || !server.includes(':'))),
+  );
   const found = reachable.length > 0 ? reachable : PUBLIC_SERVERS;
   const servers = nameserver !== undefined ? [nameserver] : host.dns.length > 0 ? host.dns : found;
-  const search = host.dnsSearch.length > 0 ? host.dnsSearch.filter((domain) => domain !== '.') : values('search');
-  const options = host.dnsOptions.length > 0 ? host.dnsOptions : values('options');
+  const search =
+    host.dnsSearch.length > 0 ? host.dnsSearch.filter((domain) => domain !== '.') : valuesOf(text, 'search');
+  const options = host.dnsOptions.length > 0 ? host.dnsOptions : valuesOf(text, 'options');
   return [
     ...servers.map((server) => `nameserver ${server}\n`),
     search.length > 0 ? `search ${search.join(' ')}\n` : '',

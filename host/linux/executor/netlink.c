@@ -15,11 +15,22 @@ static int64_t count_acknowledgements(const char *messages, size_t length) {
     return count;
 }
 
+// Closing an nf_tables socket waits for what is being deleted (tens of milliseconds, nft_rcv_nl_event): it is kept until
+// this process ends.
+static int open_netlink(int protocol) {
+    static int netfilter = -1;
+    if (protocol != NETLINK_NETFILTER)
+        return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    if (netfilter < 0)
+        netfilter = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    return netfilter;
+}
+
 int64_t op_netlink(int protocol, const void *messages, size_t length) {
     int64_t waiting = count_acknowledgements(messages, length), result = waiting < 0 ? waiting : 0;
     if (waiting <= 0)
         return result;
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    int fd = open_netlink(protocol);
     if (fd < 0)
         return -errno;
     struct timeval patience = {.tv_sec = 10};
@@ -28,9 +39,11 @@ int64_t op_netlink(int protocol, const void *messages, size_t length) {
     int room = (int)(length * 2);
     if (length > 65536)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    char answer[8192] __attribute__((aligned(4)));
+    while (recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
+        ; // What an earlier batch that failed left unread.
     if (send(fd, messages, length, 0) < 0)
         result = -errno;
-    char answer[8192] __attribute__((aligned(4)));
     while (waiting > 0 && result == 0) {
         ssize_t got = recv(fd, answer, sizeof answer, 0);
         if (got < 0)
@@ -45,6 +58,7 @@ int64_t op_netlink(int protocol, const void *messages, size_t length) {
                 result = error->error;
         }
     }
-    close(fd);
+    if (protocol != NETLINK_NETFILTER)
+        close(fd);
     return result;
 }
