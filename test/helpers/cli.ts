@@ -29,13 +29,18 @@ export interface Installation {
   close(): Promise<void>;
 }
 
-/** @param node the program that runs command line and engine. */
-export function createInstallation(node = process.execPath): Installation {
+/**
+ * @param enter program and arguments in front of each command, such as nsenter(1).
+ * @param node the program that runs command line and engine.
+ */
+export function createInstallation(enter: string[] = [], node = process.execPath): Installation {
   const dataRoot = mkdtempSync(join(tmpdir(), 'gantry-e2e-'));
   const { DOCKER_HOST: _docker, GANTRY_HOST: _gantry, ...inherited } = process.env;
   const env = { ...inherited, GANTRY_DATA_ROOT: dataRoot, NO_COLOR: '1' };
 
-  const start = (...args: string[]): ChildProcess => spawn(node, ['--', program, ...args], { env, stdio: 'pipe' });
+  const [command = '', ...before] = [...enter, node, '--'];
+  const start = (...args: string[]): ChildProcess =>
+    spawn(command, [...before, program, ...args], { env, stdio: 'pipe' });
 
   const pipe = (input: string, ...args: string[]): Promise<Result> =>
     new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
 // /etc/hosts, /etc/hostname and /etc/resolv.conf of a container, as resolv.conf(5) and hosts(5) want them.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { GantryError } from '../../errors.ts';
 import type { ContainerConfig } from '../../types.ts';
@@ -24,14 +24,20 @@ export function writeNetworkFiles(
   endpoints: Endpoint[],
   nameserver?: string,
 ): void {
-  // Its network is another container's, and so are these files.
-  if (config.host.networkMode.startsWith('container:')) return;
   const sharesHost = config.host.networkMode === 'host';
   writeFileSync(files.hostname, `${hostname}\n`);
   writeFileSync(files.hosts, hostsText(config, hostname, endpoints, sharesHost));
   const ipv6 = endpoints.some(({ ipv6: address }) => address !== '');
   const text = resolvConfText(config, { text: hostResolvConf(sharesHost), sharesHost, ipv6 }, nameserver);
   writeFileSync(files.resolvConf, text);
+}
+
+/** The same three files for a container that shares another's network: links, which outlive the other. */
+export function shareNetworkFiles(files: ContainerFiles, owner: ContainerFiles): void {
+  for (const name of ['hosts', 'hostname', 'resolvConf'] as const) {
+    rmSync(files[name], { force: true });
+    linkSync(owner[name], files[name]);
+  }
 }
 
 const STUB = '127.0.0.53';

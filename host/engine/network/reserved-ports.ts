@@ -18,14 +18,20 @@ export type Reached = (client: string, binding: PortBinding) => void;
 
 /** Binds every port, or none. Host port 0 becomes a free one, of a range the first free one. @throws {GantryError} PORT_IN_USE. */
 export async function reservePorts(bindings: PortBinding[], reached: Reached): Promise<ReservedPort[]> {
-  const reserved: ReservedPort[] = [];
+  const reserved = new Map<PortBinding, ReservedPort>();
   try {
-    for (const binding of bindings) reserved.push(await reservePort(binding, reached));
-    return reserved;
+    // Who has a choice comes after who has none.
+    for (const binding of bindings.toSorted((a, b) => choices(a) - choices(b)))
+      reserved.set(binding, await reservePort(binding, reached));
+    return bindings.map((binding) => reserved.get(binding)!);
   } catch (error) {
-    for (const port of reserved) port.close();
+    for (const port of reserved.values()) port.close();
     throw error;
   }
+}
+
+function choices({ hostPort, hostPortLast = hostPort }: PortBinding): number {
+  return hostPort === 0 ? Number.POSITIVE_INFINITY : hostPortLast - hostPort;
 }
 
 export async function reservePort(binding: PortBinding, reached: Reached): Promise<ReservedPort> {
