@@ -1,9 +1,9 @@
 // Published ports by the kernel, from every side, with and without an engine: in network namespaces of the test's own.
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bridgeName } from '../../host/engine/network/bridge.ts';
-import { createInstallation, until } from '../helpers/cli.ts';
+import { createInstallation, hasEnded, until } from '../helpers/cli.ts';
 import { createLab, HOST_4, HOST_6, NEIGHBOUR_4, NEIGHBOUR_6 } from '../helpers/network-lab.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 
@@ -21,7 +21,7 @@ describe.skipIf(whyNoContainers())('published ports', () => {
   const killEngine = async (): Promise<void> => {
     const pid = here.enginePid()!;
     process.kill(pid, 'SIGKILL');
-    await until(() => !existsSync(`/proc/${pid}`), 'the end of the engine');
+    await until(() => hasEnded(pid), 'the end of the engine');
   };
 
   beforeAll(() => ok('load', '-i', lab.archive));

@@ -97,6 +97,15 @@ export async function until(condition: () => boolean | Promise<boolean>, what = 
   throw new Error(`Waited 10 s for ${what}`);
 }
 
+/** Whether a process has ended, reaped or not. */
+export function hasEnded(pid: number): boolean {
+  try {
+    return /^\d+ \(.*\) Z /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
+
 /** Pids of processes whose command line or environment names this directory. */
 export function processesOf(directory: string): number[] {
   return readdirSync('/proc')

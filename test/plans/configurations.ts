@@ -35,9 +35,25 @@ const bridge: Change = (request) => {
   };
 };
 
+const published: Change = (request) => {
+  bridge(request);
+  request.network.interfaces[0]!.hairpin = true;
+  const port = { owner: '0123456789ab', hostIp: '', hostPort: 8080, containerPort: 80, address: '172.17.0.2' };
+  request.network.firewall = {
+    table: 'gantry0',
+    ports: [
+      { ...port, protocol: 'tcp' },
+      { ...port, protocol: 'tcp', address: 'fd00::2' },
+      { ...port, protocol: 'udp', hostIp: '127.0.0.1', hostPort: 53, containerPort: 53 },
+      { ...port, protocol: 'udp', hostIp: '2001:db8::1', hostPort: 53, containerPort: 53, address: 'fd00::2' },
+    ],
+  };
+};
+
 export const configurations: Record<string, Change> = {
   plain: () => {},
   'network bridge': bridge,
+  'published ports': published,
   'network host': (request) => {
     request.network = { mode: 'host', interfaces: [], sysctls: {} };
     request.container.host.networkMode = 'host';
