@@ -172,11 +172,11 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
         { facts, network: none, image, find: findRunning },
       ).warnings;
       record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
+      record.warnings = await context.networks.prepare(config);
       const container = createContainer(context, record);
       makeContainerDirectory(container.files);
       container.save();
       containers.set(record.id, container);
-      context.networks.prepare(config);
       context.events.emit('container', 'create', record.id, {
         ...config.labels,
         image: config.image,

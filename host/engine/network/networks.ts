@@ -16,7 +16,7 @@ export interface Attachment {
   network: PlanNetwork;
   endpoints: Record<string, Endpoint>;
   ports: PortBinding[];
-  /** What does not work as asked for, sentences for the user. */
+  /** What does not work as it should, sentences for the user. */
   warnings: string[];
 }
 
@@ -33,8 +33,8 @@ export interface Networks {
   restore(records: ContainerRecord[]): Promise<void>;
   /** After a failed start: true where the rules were gone (nft flush ruleset) and are there again. */
   repair(setup: Uint8Array, error: unknown): Promise<boolean>;
-  /** Makes ready in the background what a start of this container will need. */
-  prepare(config: ContainerConfig): void;
+  /** Makes ready what a start of this container will need; gives the warnings that can be told already. Never rejects. */
+  prepare(config: ContainerConfig): Promise<string[]>;
   release(record: ContainerRecord): Promise<void>;
   /** Lets go; published ports stay. @param unused no container runs any more: bridge and rules are removed. */
   close(unused: boolean): Promise<void>;
@@ -135,18 +135,14 @@ export function createNetworks(backend: Backend, dataRoot: string): Networks {
       network: onBridge(network, endpoint, place.carried),
       endpoints: { [BRIDGE]: endpoint },
       ports,
-      warnings:
-        trouble === '' ? [] : [`Nothing leaves the bridge, the engine itself carries published ports: ${trouble}`],
+      warnings: warningsOf(trouble),
     };
   };
 
   return {
     async attach(record, find) {
-      const { networkMode, ports } = record.config.host;
-      if (networkMode === BRIDGE) return attachBridge(record);
-      const discarded = networkMode === 'host' && ports.length > 0;
-      const warnings = discarded ? ['Published ports are discarded when using host network mode'] : [];
-      return { endpoints: {}, ports: [], warnings, network: withoutBridge(record.config, find) };
+      if (record.config.host.networkMode === BRIDGE) return attachBridge(record);
+      return { endpoints: {}, ports: [], warnings: [], network: withoutBridge(record.config, find) };
     },
     async preview(record, find) {
       const { host } = record.config;
@@ -195,8 +191,14 @@ export function createNetworks(backend: Backend, dataRoot: string): Networks {
         return false;
       return repairNow();
     },
-    prepare({ host }) {
-      if (host.networkMode === BRIDGE) ensure().catch(() => {});
+    async prepare({ host }) {
+      if (host.networkMode === 'host' && host.ports.length > 0)
+        return ['Published ports are discarded when using host network mode'];
+      if (host.networkMode !== BRIDGE) return [];
+      return ensure().then(
+        ({ trouble }) => warningsOf(trouble),
+        () => [],
+      );
     },
     async release({ id }) {
       const place = places.get(id);
@@ -211,6 +213,10 @@ export function createNetworks(backend: Backend, dataRoot: string): Networks {
       if (unused) await bridge.remove();
     },
   };
+}
+
+function warningsOf(trouble: string): string[] {
+  return trouble === '' ? [] : [`Nothing leaves the bridge, and published ports rest without an engine: ${trouble}`];
 }
 
 function withoutBridge({ host: { networkMode } }: ContainerConfig, find: Find): PlanNetwork {
