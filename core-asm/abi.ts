@@ -100,9 +100,9 @@ export const OP_LAUNCH = 64;
 export const OP_PARK = 65;
 /** clone(length, flags, cgroup fd or -1): clone3 with CLONE_PARENT; the child runs the next `length` ops and never returns. */
 export const OP_CLONE = 66;
-/** wait(): in the child: block until the parent's RELEASE. */
+/** wait(): in the child: block until the parent's RELEASE; in the parent, behind LAUNCH: until the child's. */
 export const OP_WAIT = 67;
-/** release(): in the parent: let the child go on from WAIT. */
+/** release(): let the other one, parent or child, go on from WAIT. */
 export const OP_RELEASE = 68;
 /** write_file(dirfd, path, data, length, flags): open O_WRONLY|O_CLOEXEC|O_NOFOLLOW|flags, one write, close. */
 export const OP_WRITE_FILE = 69;

@@ -19,6 +19,7 @@ import {
   IFA_FLAGS,
   IFLA_ADDRESS,
   IFLA_BRPORT_MODE,
+  IFLA_EXT_MASK,
   IFLA_IFNAME,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
@@ -33,6 +34,7 @@ import {
   RTA_DST,
   RTA_GATEWAY,
   RTA_OIF,
+  RTM_GETLINK,
   RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_NEWROUTE,
@@ -69,6 +71,27 @@ export function hostLinks(out: ByteWriter, interfaces: Json[]): i32[] {
   return patches;
 }
 
+/**
+ * Once both ends are up. Carrier that came up works only when the kernel's link watch has run, in its own time: until then
+ * frames are dropped, and a first connection waits a second for its next try. Asking for a link runs it (since Linux 6.8).
+ */
+export function settleHostLinks(out: ByteWriter, interfaces: Json[]): void {
+  for (let i = 0; i < interfaces.length; i++) {
+    settleLink(out, 0, interfaces[i].str('hostName'));
+    settleLink(out, <u32>interfaces[i].int('bridgeIndex'), '');
+  }
+}
+
+function settleLink(out: ByteWriter, index: u32, name: string): void {
+  const message = beginMessage(out, RTM_GETLINK, 0);
+  linkHeader(out, index, 0, 0);
+  if (name != '') attributeText(out, IFLA_IFNAME, name);
+  attributeU32(out, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  endMessage(out, message);
+}
+
+const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+
 /** A frame may leave by the port it came in: a container at its own published port, where bridges are filtered. */
 function hairpin(out: ByteWriter, hostName: string): void {
   const message = beginMessage(out, RTM_NEWLINK, 0);
@@ -92,6 +115,7 @@ export function containerLinks(out: ByteWriter, network: Json): void {
     const addresses = interfaces[i].strings('addresses');
     for (let j = 0; j < addresses.length; j++) address(out, index, addresses[j]);
     linkUp(out, index);
+    settleLink(out, index, '');
     const gateways = interfaces[i].strings('gateways');
     for (let j = 0; j < gateways.length; j++) defaultRoute(out, index, gateways[j]);
   }

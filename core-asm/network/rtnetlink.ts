@@ -3,6 +3,7 @@ import { ByteWriter } from '../bytes';
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
+export const RTM_GETLINK = 18;
 export const RTM_NEWADDR = 20;
 export const RTM_NEWROUTE = 24;
 export const NLM_F_REQUEST = 1;
@@ -14,6 +15,7 @@ export const IFLA_ADDRESS = 1;
 export const IFLA_IFNAME = 3;
 export const IFLA_MASTER = 10;
 export const IFLA_LINKINFO = 18;
+export const IFLA_EXT_MASK = 29;
 export const IFLA_NET_NS_PID = 19;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;

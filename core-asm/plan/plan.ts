@@ -20,6 +20,7 @@ import {
   OP_WAIT,
   OP_WRITE_PROC,
   OP_CLOSE,
+  POLICY_IGNORE,
   POLICY_WARN,
   SUPERVISE_STDIN,
   SUPERVISE_STDIN_ONCE,
@@ -30,7 +31,7 @@ import { deviceFilter } from '../devices/filter';
 import { v1DeviceWrites } from '../devices/v1';
 import { Json } from '../json';
 import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWTIME, O_CLOEXEC } from '../kernel';
-import { containerLinks, hostLinks } from '../network/links';
+import { containerLinks, hostLinks, settleHostLinks } from '../network/links';
 import { CgroupWrite, cgroupWrites } from '../resources/writes';
 import { filterFlags } from '../seccomp/profile';
 import { namespaceFlag } from '../spec/namespaces';
@@ -107,6 +108,7 @@ export function planSetup(
       .policy(POLICY_WARN)
       .because('--oom-score-adj');
   program.op(OP_RELEASE).because('network and limits are ready');
+  settleNetwork(program, request);
 }
 
 function supervise(program: ProgramWriter, request: Json): void {
@@ -183,6 +185,10 @@ function becomeContainer(program: ProgramWriter, request: Json, spec: Json, filt
     const messages = new ByteWriter(1024);
     containerLinks(messages, network);
     program.op(OP_NETLINK).imm(NETLINK_ROUTE).buffer(messages.view()).because('lo, addresses and routes');
+    if (network.list('interfaces').length > 0) {
+      program.op(OP_RELEASE).because('the interfaces are up');
+      program.op(OP_WAIT).because('until their host ends have settled');
+    }
   }
   enterRoot(program, root, spec.child('root').flag('readonly'));
   becomeProcess(program, spec.child('process'), filter, filterFlags(request.strings('seccompFlags')));
@@ -202,6 +208,22 @@ function connectNetwork(program: ProgramWriter, request: Json, pid: i32): void {
       .reg(pid)
       .because('the peer goes to the container');
   program.op(OP_NETLINK).imm(NETLINK_ROUTE).pointer(blob).imm(messages.length).because('veth pair on the bridge');
+}
+
+/** When the container's ends are up: no frame of its first connections is lost. */
+function settleNetwork(program: ProgramWriter, request: Json): void {
+  const interfaces = request.child('network').list('interfaces');
+  if (interfaces.length == 0) return;
+  program.op(OP_WAIT).because('until the container has set its interfaces up');
+  const messages = new ByteWriter(256);
+  settleHostLinks(messages, interfaces);
+  program
+    .op(OP_NETLINK)
+    .imm(NETLINK_ROUTE)
+    .buffer(messages.view())
+    .policy(POLICY_IGNORE)
+    .because('host end and bridge carry from now on');
+  program.op(OP_RELEASE).because('the network works');
 }
 
 /** Tear-down: published ports and cgroups; mounts and interfaces die with their namespaces. */

@@ -204,6 +204,24 @@ describe.skipIf(whyNoContainers())('the network of a container', () => {
     });
   });
 
+  it('does without nf_tables, and says what is missing: the engine carries published ports', async () => {
+    const other = createInstallation([...lab.enter('host'), lab.withoutNetfilter()]);
+    await other.ok('load', '-i', lab.archive);
+    const { status, stderr } = await other.gantry(
+      ...['run', '-d', '--name', 'server', '-p', '7014:80', '-p', '7014:80/udp', 'box', 'probe', 'serve', '80'],
+    );
+    expect([status, stderr]).toEqual([0, expect.stringContaining('WARNING: Nothing leaves the bridge')]);
+    for (const [where, address] of [
+      ['host', '127.0.0.1'],
+      ['neighbour', HOST_4],
+      ['neighbour', HOST_6],
+    ] as const) {
+      expect(lab.probe(where, 'tcp', address, '7014')).toContain('hello');
+      expect(lab.probe(where, 'udp', address, '7014', '20000', '50')).toBe('50');
+    }
+    await other.close();
+  });
+
   it('is none of the business of who asks for nothing: an engine that ends idle leaves nothing', async () => {
     const other = createInstallation(lab.enter('host'));
     await other.ok('load', '-i', lab.archive);

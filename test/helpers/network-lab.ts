@@ -20,6 +20,8 @@ export interface Lab {
   /** test/fixtures/net-probe.c: its output without the last newline, or undefined where it failed. */
   probe(where: Where, ...args: string[]): string | undefined;
   start(where: Where, ...args: string[]): ChildProcess;
+  /** Program that runs another one as if this kernel had no nf_tables. */
+  withoutNetfilter(): string;
   /** Archive of the image "box": busybox and the probe. */
   archive: string;
   close(): void;
@@ -28,9 +30,12 @@ export interface Lab {
 export function createLab(): Lab {
   const names = { host: `gantry-h-${process.pid}`, neighbour: `gantry-n-${process.pid}` };
   const directory = mkdtempSync(join(tmpdir(), 'gantry-lab-'));
-  const program = join(directory, 'probe');
-  const source = join(import.meta.dirname, '../fixtures/net-probe.c');
-  execFileSync('cc', ['-Wall', '-Wextra', '-Werror', '-O1', '-static', '-o', program, source]);
+  const compile = (name: string): string => {
+    const source = join(import.meta.dirname, `../fixtures/${name}.c`);
+    execFileSync('cc', ['-Wall', '-Wextra', '-Werror', '-O1', '-static', '-o', join(directory, name), source]);
+    return join(directory, name);
+  };
+  const program = compile('net-probe');
   const tree = busyboxTree();
   copyFileSync(program, join(tree, 'bin/probe'));
   const archive = makeArchive(tree, 'box:latest');
@@ -68,6 +73,7 @@ export function createLab(): Lab {
       return spawn(first, rest, { stdio: ['pipe', 'pipe', 'ignore'] });
     },
     archive,
+    withoutNetfilter: () => compile('no-netfilter'),
     close() {
       for (const name of Object.values(names)) ip('netns', 'delete', name);
       for (const path of [directory, archive]) rmSync(path, { recursive: true });

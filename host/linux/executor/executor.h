@@ -30,7 +30,7 @@ struct program {
 };
 
 // One message on the status socket, from L or C to S.
-enum { REPORT_CLONED = 1, REPORT_FAILED, REPORT_WARNED, REPORT_TERMINAL, REPORT_PARKED };
+enum { REPORT_CLONED = 1, REPORT_FAILED, REPORT_WARNED, REPORT_TERMINAL, REPORT_PARKED, REPORT_RELEASED };
 struct report {
     uint32_t kind;
     uint32_t op;
@@ -87,7 +87,7 @@ int64_t op_clone(struct runner *runner, uint32_t index);
 int64_t op_park(struct runner *runner);
 int read_report(struct runner *runner, struct report *report, int *fd, int flags);
 void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd);
-int64_t op_wait(struct runner *runner);
+int64_t op_wait(struct runner *runner, uint32_t index);
 int64_t op_release(struct runner *runner);
 int64_t op_stdio(struct runner *runner, int root);
 int64_t op_open_terminal(int root, const char *path);

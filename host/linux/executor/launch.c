@@ -109,8 +109,8 @@ static void be_launcher(struct runner *runner, uint32_t from, uint32_t to) {
     _exit(error ? 1 : 0);
 }
 
-// In S, once L runs: its child's pid, or the failure.
-static int64_t await_clone(struct runner *runner) {
+// In S, once L runs: what was waited for (a child's pid), or the failure.
+static int64_t await_report(struct runner *runner) {
     struct report report;
     for (;;) {
         int fd = -1, got = read_report(runner, &report, &fd, 0);
@@ -122,7 +122,7 @@ static int64_t await_clone(struct runner *runner) {
             runner->launched = true;
             return runner->child_pidfd < 0 ? -errno : runner->child;
         }
-        if (report.kind == REPORT_PARKED)
+        if (report.kind == REPORT_PARKED || report.kind == REPORT_RELEASED)
             return 0;
         if (report.kind == REPORT_WARNED)
             runner->warn(runner, report.op, report.value);
@@ -147,7 +147,7 @@ int64_t op_launch(struct runner *runner, uint32_t index) {
         memcpy(shared->registers, runner->registers, sizeof shared->registers);
         if (write(runner->channels.wake[1], "", 1) != 1)
             return -errno;
-        return await_clone(runner);
+        return await_report(runner);
     }
     int error = open_channels(runner);
     if (error)
@@ -159,7 +159,7 @@ int64_t op_launch(struct runner *runner, uint32_t index) {
         be_launcher(runner, index + 1, index + 1 + (uint32_t)op->operand[0]);
     runner->launcher = pid;
     close_far_ends(&runner->channels);
-    return await_clone(runner);
+    return await_report(runner);
 }
 
 // In a pool slot's L: sleep in the cgroups until S has a program, then be the launcher of that.
@@ -199,8 +199,12 @@ int64_t op_clone(struct runner *runner, uint32_t index) {
     _exit(127);
 }
 
-int64_t op_wait(struct runner *runner) {
+// In C for S, in S for C.
+int64_t op_wait(struct runner *runner, uint32_t index) {
     char byte;
+    runner->failed_op = index;
+    if (runner->child > 0)
+        return await_report(runner);
     ssize_t got;
     do
         got = read(runner->channels.barrier[0], &byte, 1);
@@ -210,7 +214,12 @@ int64_t op_wait(struct runner *runner) {
     return 0;
 }
 
-int64_t op_release(struct runner *runner) { return result_of(write(runner->channels.barrier[1], "", 1)) < 0 ? -errno : 0; }
+int64_t op_release(struct runner *runner) {
+    if (runner->child > 0)
+        return result_of(write(runner->channels.barrier[1], "", 1)) < 0 ? -errno : 0;
+    send_report(runner, REPORT_RELEASED, 0, 0, -1);
+    return 0;
+}
 
 // Nothing to read: the container's own /dev/null. The host's would let it change that node's mode for everybody. Where the
 // container has made something else of it, a pipe that nobody writes to.

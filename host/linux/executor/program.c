@@ -115,9 +115,10 @@ static bool blocks_fit(const struct program *program, uint32_t *bad_op) {
         }
         if (op->code == ABI_OP_PARK && !in_launch)
             return false;
-        if ((op->code == ABI_OP_EXECVE || op->code == ABI_OP_STDIO || op->code == ABI_OP_WAIT ||
-             op->code == ABI_OP_OPEN_TERMINAL || op->code == ABI_OP_SEAL ||
-             op->code == ABI_OP_ARCHIVE) && !in_clone)
+        if (op->code == ABI_OP_WAIT && !in_clone && (in_launch || launch_end == 0))
+            return false;
+        if ((op->code == ABI_OP_EXECVE || op->code == ABI_OP_STDIO || op->code == ABI_OP_OPEN_TERMINAL ||
+             op->code == ABI_OP_SEAL || op->code == ABI_OP_ARCHIVE) && !in_clone)
             return false;
     }
     return true;

@@ -85,7 +85,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_LAUNCH: return op_launch(runner, index);
     case ABI_OP_PARK: return op_park(runner);
     case ABI_OP_CLONE: return op_clone(runner, index);
-    case ABI_OP_WAIT: return op_wait(runner);
+    case ABI_OP_WAIT: return op_wait(runner, index);
     case ABI_OP_RELEASE: return op_release(runner);
     case ABI_OP_WRITE_FILE: return op_write_file(FD(0), TEXT(1), TEXT(2), SIZE(3), FD(4));
     case ABI_OP_WRITE_PROC: return op_write_proc(TEXT(0), TEXT(1), SIZE(2));
@@ -156,7 +156,8 @@ int run_range(struct runner *runner, uint32_t from, uint32_t to) {
             else if (op->policy == ABI_POLICY_SKIP && missing(result))
                 i += op->skip;
             else {
-                if (op->code != ABI_OP_LAUNCH) // A launch leaves the op that failed inside it.
+                // A launch leaves the op that failed inside it, and so does who waits for what was launched.
+                if (op->code != ABI_OP_LAUNCH && op->code != ABI_OP_WAIT)
                     runner->failed_op = i;
                 return (int)-result;
             }
