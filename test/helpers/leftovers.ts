@@ -1,7 +1,7 @@
 // What containers may leave on a machine that ended without their clean-up: mounts, cgroups, interfaces.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { bridgeName } from '../../host/engine/bridge.ts';
+import { bridgeName } from '../../host/engine/network/bridge.ts';
 
 /** Sentences about what is still there of a data root and its containers; empty where nothing is. */
 export function leftovers(dataRoot: string, ids: string[]): string[] {
