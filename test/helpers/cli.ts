@@ -71,8 +71,11 @@ export function createInstallation(enter: string[] = [], node = process.execPath
       return stdout.replace(/\n$/, '');
     },
     enginePid() {
-      const lock = join(dataRoot, 'engine.lock');
-      return existsSync(lock) ? (JSON.parse(readFileSync(lock, 'utf8')) as { pid: number }).pid : undefined;
+      try {
+        return (JSON.parse(readFileSync(join(dataRoot, 'engine.lock'), 'utf8')) as { pid: number }).pid;
+      } catch {
+        return undefined;
+      }
     },
     async close() {
       const ids = (await installation.gantry('ps', '-aq')).stdout.split('\n').filter(Boolean);
