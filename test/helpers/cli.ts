@@ -1,6 +1,6 @@
 // The built command line with a data root of its own: run commands, end the engine by its pid, leave nothing.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { enginePaths } from '../../host/paths.ts';
