@@ -144,7 +144,7 @@ describe.skipIf(whyNoContainers())('published ports', () => {
 
   describe('and a neighbour who forges', () => {
     const loopbackIsElsewhere = (where: 'host' | 'neighbour', gateway: string): void => {
-      lab.run(where, 'sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1');
+      lab.run(where, 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet');
       lab.run(where, 'ip', 'addr', 'del', '127.0.0.1/8', 'dev', 'lo');
       lab.run(where, 'ip', 'route', 'replace', '127.0.0.0/8', 'via', gateway);
     };

@@ -50,7 +50,7 @@ export function createLab(): Lab {
   ] as const) {
     ip('-n', name, 'link', 'set', 'lo', 'up');
     // Without duplicate address detection its own link-local address works at once.
-    execFileSync('ip', ['netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.lan0.accept_dad=0']);
+    ip('netns', 'exec', name, 'sh', '-c', 'echo 0 >/proc/sys/net/ipv6/conf/lan0/accept_dad');
     ip('-n', name, 'addr', 'add', `${four}/24`, 'dev', 'lan0');
     ip('-n', name, 'addr', 'add', `${six}/64`, 'dev', 'lan0', 'nodad');
     ip('-n', name, 'link', 'set', 'lan0', 'up');
