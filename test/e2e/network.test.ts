@@ -20,9 +20,12 @@ describe.skipIf(whyNoContainers())('the network of a container', () => {
 
   beforeAll(() => ok('load', '-i', lab.archive));
   afterAll(async () => {
-    await here.close();
-    nothingLeft();
-    lab.close();
+    try {
+      await here.close();
+      nothingLeft();
+    } finally {
+      lab.close();
+    }
   });
 
   describe('bridge', () => {

@@ -26,10 +26,13 @@ describe.skipIf(whyNoContainers())('published ports', () => {
 
   beforeAll(() => ok('load', '-i', lab.archive));
   afterAll(async () => {
-    await here.close();
-    expect(nft('list', 'ruleset')).toBe('');
-    expect(lab.run('host', 'ip', '-o', 'link')).not.toMatch(/^\d+: (gantry|gv)/m);
-    lab.close();
+    try {
+      await here.close();
+      expect(nft('list', 'ruleset')).toBe('');
+      expect(lab.run('host', 'ip', '-o', 'link')).not.toMatch(/^\d+: (gantry|gv)/m);
+    } finally {
+      lab.close();
+    }
   });
 
   describe('of every address', () => {
