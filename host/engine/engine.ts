@@ -172,7 +172,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
         { facts, network: none, image, find: findRunning },
       ).warnings;
       record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
-      record.warnings = await context.networks.prepare(config);
+      record.warnings = [...record.warnings, ...(await context.networks.prepare(config))];
       const container = createContainer(context, record);
       makeContainerDirectory(container.files);
       container.save();
