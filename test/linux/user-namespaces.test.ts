@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -314,6 +315,24 @@ describe.skipIf(without)('a container with a user namespace', () => {
     expect(await ok('exec', 'life', 'cat', '/kept')).toBe('kept');
     expect(await ok('logs', 'life')).toBe('started\nstarted');
     await ok('rm', '-f', 'life');
+  });
+
+  it('is copied from and to with the owners that it sees, running or not', async () => {
+    const file = join(shared, 'copied');
+    writeFileSync(file, 'copied\n');
+    chownSync(file, 12, 34);
+    const script = 'echo own > /own; chown 5:6 /own; exec sleep 1000';
+    await ok('run', '-d', '--name', 'copies', '--userns', 'auto', '--network', 'none', 'box', 'sh', '-c', script);
+    for (const name of ['running', 'stopped']) {
+      if (name === 'stopped') await ok('stop', '-t', '0', 'copies');
+      await ok('cp', '-a', file, `copies:/${name}`);
+      await ok('cp', '-a', 'copies:/own', join(shared, name));
+      const { uid, gid } = statSync(join(shared, name));
+      expect([uid, gid], name).toEqual([5, 6]);
+    }
+    await ok('start', 'copies');
+    expect(await ok('exec', 'copies', 'stat', '-c', '%u:%g', '/running', '/stopped')).toBe('12:34\n12:34');
+    await ok('rm', '-f', 'copies');
   });
 
   it('is planned as it is run', async () => {
