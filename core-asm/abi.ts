@@ -166,6 +166,13 @@ export const OP_FREEZE = 97;
 export const OP_COPY_UP = 98;
 /** set_dumpable_after_exec(): nothing survives: close every fd above 2 on exec, make the process non-dumpable until then. */
 export const OP_SEAL = 99;
+/**
+ * user_namespace(uid map, length, gid map, length): in the launcher: a user namespace with these maps, owned by a process that
+ * only lives while they are written. Result: its fd, for mount_setattr's MOUNT_ATTR_IDMAP and setns.
+ */
+export const OP_USER_NAMESPACE = 100;
+/** own_stdio(uid, gid): in the launcher: the pipes that become fds 0–2 belong to this user of the host, who may reopen them. */
+export const OP_OWN_STDIO = 101;
 /** container_cgroup(mount point): in an exec's supervisor: the v2 cgroup that the container's first process is in. Result: O_PATH fd. */
 export const OP_CONTAINER_CGROUP = 105;
 /**

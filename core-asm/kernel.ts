@@ -47,15 +47,21 @@ export const MOUNT_ATTR_NOEXEC: i64 = 0x8;
 export const MOUNT_ATTR_NOATIME: i64 = 0x10;
 export const MOUNT_ATTR_STRICTATIME: i64 = 0x20;
 export const MOUNT_ATTR_NODIRATIME: i64 = 0x80;
+export const MOUNT_ATTR_IDMAP: i64 = 0x100000;
 export const MOUNT_ATTR_NOSYMFOLLOW: i64 = 0x200000;
 
 // prctl(2)
 export const PR_SET_PDEATHSIG: i64 = 1;
+export const PR_SET_DUMPABLE: i64 = 4;
 export const PR_SET_KEEPCAPS: i64 = 8;
 export const PR_CAPBSET_DROP: i64 = 24;
+export const PR_SET_SECUREBITS: i64 = 28;
 export const PR_SET_NO_NEW_PRIVS: i64 = 38;
 export const PR_CAP_AMBIENT: i64 = 47;
 export const PR_CAP_AMBIENT_RAISE: i64 = 2;
+
+/** A change of ids leaves the capabilities alone (capabilities(7)). */
+export const SECBIT_NO_SETUID_FIXUP: i64 = 1 << 2;
 
 export const SIGKILL: i64 = 9;
 export const KEYCTL_JOIN_SESSION_KEYRING: i64 = 1;

@@ -43,6 +43,8 @@ export interface Mount {
   createSource?: boolean;
   /** Volume: do not copy what the image has there into a new volume. */
   noCopy?: boolean;
+  /** Bind: the ids on disk are those of the container's user namespace; of volumes they always are. */
+  idmap?: boolean;
   volumeSubpath?: string;
   volumeDriver?: string;
   volumeLabels?: Record<string, string>;

@@ -4,7 +4,6 @@ import {
   OP_CLONE,
   OP_CONTAINER_PIDFD,
   OP_LAUNCH,
-  OP_MOUNT,
   OP_MOUNT_SETATTR,
   OP_SETNS,
   OP_STDIO,
@@ -14,11 +13,13 @@ import {
   SUPERVISE_STDIN_ONCE,
 } from '../abi';
 import { Json } from '../json';
-import { AT_FDCWD, AT_RECURSIVE, CLONE_NEWNS, MOUNT_ATTR_NODEV, MS_REC, MS_SLAVE } from '../kernel';
+import { AT_FDCWD, AT_RECURSIVE, CLONE_NEWNS, CLONE_NEWUSER, MOUNT_ATTR_NODEV } from '../kernel';
 import { specifyStillMounts } from '../spec/mounts';
-import { appendMount, CgroupMounts, mountAttributes, MountContext } from './mounts';
+import { UserNamespace } from '../spec/user-namespace';
+import { appendMount, CgroupMounts, mountAttributes, MountContext, Sources } from './mounts';
 import { ProgramWriter } from './program';
-import { enterRoot, mountRoot } from './rootfs';
+import { cutPropagation, enterRoot, mountRoot } from './rootfs';
+import { becomeRoot } from './user-namespace';
 
 /** It joins no cgroup: a frozen or full container can be copied from. Its mounts are a copy: what the container mounts meanwhile is not seen. */
 export function planArchive(program: ProgramWriter, request: Json): void {
@@ -30,20 +31,21 @@ export function planArchive(program: ProgramWriter, request: Json): void {
   const container = running ? program.op(OP_CONTAINER_PIDFD).into() : -1;
   const launch = program.op(OP_LAUNCH).block();
   program.imm(0);
-  if (running) program.op(OP_SETNS).reg(container).imm(CLONE_NEWNS).because('the files as the container sees them');
-  const clone = program.op(OP_CLONE).block();
-  program.imm(CLONE_NEWNS).imm(-1).because('a process of ours: no program of the container runs');
-  program.op(OP_STDIO).imm(-1);
+  // With mapped ids a file can only be made by who has an id in there, and owners read as the container's.
+  const user = new UserNamespace(request);
+  const enters = running && user.active;
   if (running)
     program
-      .op(OP_MOUNT)
-      .str('')
-      .str('/')
-      .str('')
-      .imm(MS_REC | MS_SLAVE)
-      .str('')
-      .because('nothing changed in here reaches the container');
-  else mountStill(program, request);
+      .op(OP_SETNS)
+      .reg(container)
+      .imm(CLONE_NEWNS | (enters ? CLONE_NEWUSER : 0))
+      .because('the files as the container sees them');
+  const clone = program.op(OP_CLONE).block();
+  program.imm(CLONE_NEWNS).imm(-1).because('a process of ours: no program of the container runs');
+  if (enters) becomeRoot(program);
+  program.op(OP_STDIO).imm(-1);
+  cutPropagation(program);
+  if (!running) mountStill(program, request);
   program
     .op(OP_MOUNT_SETATTR)
     .imm(AT_FDCWD)
@@ -66,7 +68,7 @@ export function planArchive(program: ProgramWriter, request: Json): void {
 /** The root of a container that does not run, with its volumes and binds. */
 function mountStill(program: ProgramWriter, request: Json): void {
   const root = mountRoot(program, request);
-  const context = new MountContext(program, root, request);
+  const context = new MountContext(program, root, request, new Sources());
   const cgroup = new CgroupMounts(request);
   const mounts = specifyStillMounts(request).items;
   for (let i = 0; i < mounts.length; i++) appendMount(context, mounts[i], cgroup);

@@ -14,6 +14,7 @@ import { Bytes } from '../bytes';
 import { Json } from '../json';
 import { AT_FDCWD, O_CLOEXEC, O_PATH } from '../kernel';
 import { CgroupWrite } from '../resources/writes';
+import { refuse } from '../status';
 import { ProgramWriter } from './program';
 
 /** Where one container's cgroup lies in each hierarchy of this host. */
@@ -119,7 +120,10 @@ export function limitCgroups(program: ProgramWriter, places: CgroupPlaces, write
   for (let i = 0; i < writes.length; i++) {
     const write = writes[i];
     const directory = places.of(write.controller);
-    if (directory == '') continue;
+    if (directory == '') {
+      if (write.controller != 'devices') refuse('NO_CONTROLLER', write.file, write.controller);
+      continue;
+    }
     writeFile(program, directory + '/' + write.file, write.value).policy(write.policy);
   }
   const memory = places.of('memory');

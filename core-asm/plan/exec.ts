@@ -19,13 +19,15 @@ import { Json } from '../json';
 import { AT_FDCWD, O_CLOEXEC, O_PATH } from '../kernel';
 import { filterFlags } from '../seccomp/profile';
 import { capabilityMask, resolveCapabilities } from '../spec/capabilities';
-import { namespaceFlag, specifyNamespaces } from '../spec/namespaces';
+import { namespacesToEnter } from '../spec/namespaces';
 import { clampOomScore, environment, noNewPrivileges, specifyCapabilities, specifyRlimits } from '../spec/process';
+import { UserNamespace } from '../spec/user-namespace';
 import { joinCgroups } from './cgroup';
 import { placesOf } from './plan';
 import { becomeProcess } from './process';
 import { ProgramWriter } from './program';
 import { connectStdio, ownStdio } from './rootfs';
+import { becomeRoot, ownPipes } from './user-namespace';
 
 export function planExec(program: ProgramWriter, request: Json, filter: Bytes): void {
   const terminal = request.flag('tty');
@@ -41,6 +43,9 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
   const launch = program.op(OP_LAUNCH).block();
   program.imm(0);
   joinCgroups(program, places);
+  const user = new UserNamespace(request);
+  const process = specifyExec(request);
+  ownPipes(program, user, process);
   const score = clampOomScore(request.child('container').child('host').int('oomScoreAdj'), request.child('facts'));
   if (score != 0)
     program
@@ -49,9 +54,10 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
       .content(score.toString())
       .policy(POLICY_WARN)
       .because('--oom-score-adj');
-  program.op(OP_SETNS).reg(container).imm(namespacesToJoin(request)).because('the namespaces of the container');
+  program.op(OP_SETNS).reg(container).imm(namespacesToEnter(request)).because('the namespaces of the container');
   const clone = program.op(OP_CLONE).block();
   program.imm(0).reg(cgroup);
+  if (user.active) becomeRoot(program);
   const root = program
     .op(OP_OPENAT)
     .imm(AT_FDCWD)
@@ -62,16 +68,9 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
   connectStdio(program, root, terminal, false);
   ownStdio(program, request.child('user'), terminal || request.flag('openStdin'));
   program.op(OP_CLOSE).reg(root);
-  becomeProcess(program, specifyExec(request), filter, filterFlags(request.strings('seccompFlags')));
+  becomeProcess(program, process, filter, filterFlags(request.strings('seccompFlags')));
   program.endBlock(clone);
   program.endBlock(launch);
-}
-
-function namespacesToJoin(request: Json): i64 {
-  const namespaces = specifyNamespaces(request).items;
-  let flags: i64 = 0;
-  for (let i = 0; i < namespaces.length; i++) flags |= namespaceFlag(namespaces[i].str('type'));
-  return flags;
 }
 
 function specifyExec(request: Json): Json {
@@ -92,6 +91,7 @@ function specifyExec(request: Json): Json {
     )
     .set('cwd', Json.of(cwd.length > 0 ? cwd : '/'))
     .set('user', user)
+    .set('terminal', Json.bool(request.flag('tty')))
     .set('capabilities', specifyCapabilities(bounding, user.int('uid') == 0))
     .set('rlimits', specifyRlimits(host, request.child('facts')))
     .set('noNewPrivileges', Json.bool(noNewPrivileges(host.strings('securityOpt'))));

@@ -27,16 +27,35 @@ import {
   FSOPEN_CLOEXEC,
   MOVE_MOUNT_F_EMPTY_PATH,
   MOVE_MOUNT_T_EMPTY_PATH,
+  MS_SHARED,
   O_CLOEXEC,
   O_PATH,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from '../kernel';
+import { SHARED_MEMORY } from '../spec/mounts';
 import { refuse } from '../status';
 import { cgroupParent } from '../spec/specify';
 import { CgroupPlaces } from './cgroup';
 import { MountOptions } from './mount-options';
 import { ProgramWriter } from './program';
+
+/** Detached mounts that are opened before their targets are there, by target. */
+export class Sources {
+  private targets: string[] = [];
+  private registers: i32[] = [];
+
+  put(target: string, register: i32): void {
+    this.targets.push(target);
+    this.registers.push(register);
+  }
+
+  /** The mount's register; -1 where it is still to be opened. */
+  of(target: string): i32 {
+    const at = this.targets.indexOf(target);
+    return at < 0 ? -1 : this.registers[at];
+  }
+}
 
 /** What the mounts of one container share. */
 export class MountContext {
@@ -45,14 +64,15 @@ export class MountContext {
     /** Register of the root's fd. */
     public root: i32,
     public request: Json,
+    public sources: Sources,
   ) {}
+}
 
-  /** The engine's knowledge of a bind's source: whether it is a directory, whether it is filled from the image first. */
-  detail(target: string): Json {
-    const mounts = this.request.list('mounts');
-    for (let i = 0; i < mounts.length; i++) if (mounts[i].str('target') == target) return mounts[i];
-    return Json.object();
-  }
+/** The engine's knowledge of a bind's source: whether it is a directory, whether it is filled from the image first. */
+export function sourceDetail(request: Json, target: string): Json {
+  const mounts = request.list('mounts');
+  for (let i = 0; i < mounts.length; i++) if (mounts[i].str('target') == target) return mounts[i];
+  return Json.object();
 }
 
 /** Appends fsopen, fsconfig… and fsmount; returns the register of the mount's fd. */
@@ -86,8 +106,45 @@ export function newFileSystem(
   return mount;
 }
 
+/** Clones the mount at a path of the host, detached. */
+export function cloneTree(program: ProgramWriter, path: string, recursive: bool): i32 {
+  return program
+    .op(OP_OPEN_TREE)
+    .imm(AT_FDCWD)
+    .str(path)
+    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0))
+    .into();
+}
+
+/** Opens a bind's source with its attributes and propagation. */
+export function openSource(program: ProgramWriter, mount: Json, options: MountOptions): i32 {
+  const tree = cloneTree(program, mount.str('source'), options.recursive);
+  setAttributes(program, tree, options);
+  return tree;
+}
+
+export function setAttributes(program: ProgramWriter, tree: i32, options: MountOptions): void {
+  if (options.attributes == 0 && options.propagation == 0) return;
+  program
+    .op(OP_MOUNT_SETATTR)
+    .reg(tree)
+    .str('')
+    .imm(AT_EMPTY_PATH | (options.recursiveAttributes || options.recursivePropagation ? AT_RECURSIVE : 0))
+    .buffer(mountAttributes(options.attributes, options.propagation));
+}
+
+/** A shared mount stays a peer of the host's only if it is cloned before the host's mounts become slaves in here. */
+export function openShared(program: ProgramWriter, mounts: Json[], sources: Sources): void {
+  for (let i = 0; i < mounts.length; i++) {
+    const options = new MountOptions(mounts[i].strings('options'));
+    if (options.propagation != MS_SHARED) continue;
+    const tree = openSource(program, mounts[i], options);
+    sources.put(mounts[i].str('destination'), tree);
+  }
+}
+
 /** Moves a detached mount onto a target's fd and closes both. */
-function attach(program: ProgramWriter, mount: i32, target: i32, reason: string): void {
+export function attach(program: ProgramWriter, mount: i32, target: i32, reason: string): void {
   program
     .op(OP_MOVE_MOUNT)
     .reg(mount)
@@ -123,8 +180,8 @@ export function appendMount(context: MountContext, mount: Json, cgroup: CgroupMo
   if (type == 'cgroup') appendCgroup(context, target, options, cgroup);
   else if (options.bind || type == 'bind') appendBind(context, mount, options);
   else {
-    const source = mount.str('source', type);
-    const fd = newFileSystem(context.program, type, source, options.data, options.attributes);
+    let fd = context.sources.of(target);
+    if (fd < 0) fd = newFileSystem(context.program, type, mount.str('source', type), options.data, options.attributes);
     attach(context.program, fd, ensureDirectory(context, target), target);
   }
 }
@@ -133,31 +190,22 @@ function appendBind(context: MountContext, mount: Json, options: MountOptions): 
   const program = context.program;
   const source = mount.str('source');
   const target = mount.str('destination');
-  const detail = context.detail(target);
-  const isDirectory = detail.has('sourceIsDirectory') ? detail.flag('sourceIsDirectory') : source == '/dev/shm';
-  if (detail.flag('copyUp')) copyUp(context, source, target);
-  const tree = program
-    .op(OP_OPEN_TREE)
-    .imm(AT_FDCWD)
-    .str(source)
-    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursive ? AT_RECURSIVE : 0))
-    .into();
-  const setting = mountAttributes(options.attributes, options.propagation);
-  if (options.attributes != 0 || options.propagation != 0)
-    program
-      .op(OP_MOUNT_SETATTR)
-      .reg(tree)
-      .str('')
-      .imm(AT_EMPTY_PATH | (options.recursiveAttributes || options.recursivePropagation ? AT_RECURSIVE : 0))
-      .buffer(setting);
+  const detail = sourceDetail(context.request, target);
+  const isDirectory = detail.has('sourceIsDirectory') ? detail.flag('sourceIsDirectory') : target == SHARED_MEMORY;
+  let tree = context.sources.of(target);
+  if (detail.flag('copyUp')) {
+    copyUp(context, source, target, tree);
+    if (tree >= 0) setAttributes(program, tree, options); // Only now: it may become read-only.
+  }
+  if (tree < 0) tree = openSource(program, mount, options);
   const place = isDirectory
     ? ensureDirectory(context, target)
     : program.op(OP_ENSURE_FILE).reg(context.root).str(target).imm(0o644).into();
   attach(program, tree, place, source + ' on ' + target);
 }
 
-/** A new volume starts with what the image has at its target. */
-function copyUp(context: MountContext, source: string, target: string): void {
+/** A new volume starts with what the image has at its target; `tree`: its register where it is open, with the container's ids. */
+function copyUp(context: MountContext, source: string, target: string, tree: i32): void {
   const program = context.program;
   const directory = directoryFlag(context.request.child('facts').str('architecture'));
   const start = program.length;
@@ -170,8 +218,8 @@ function copyUp(context: MountContext, source: string, target: string): void {
   program.skipping(4).because('the image has nothing there');
   const to = program
     .op(OP_OPENAT)
-    .imm(AT_FDCWD)
-    .str(source)
+    .reg(tree < 0 ? AT_FDCWD : tree)
+    .str(tree < 0 ? source : '.')
     .imm(directory | O_CLOEXEC)
     .imm(0)
     .into();
@@ -213,6 +261,13 @@ export class CgroupMounts {
       }
     }
   }
+
+  /** v1: one hierarchy, detached. */
+  open(program: ProgramWriter, index: i32, options: MountOptions): i32 {
+    if (this.sources[index] == '')
+      return newFileSystem(program, 'cgroup', 'cgroup', this.options[index].split(','), options.attributes);
+    return cloneOf(program, this.sources[index], options.attributes);
+  }
 }
 
 /** A detached bind of a directory of the host, with attributes. */
@@ -230,7 +285,8 @@ function cloneOf(program: ProgramWriter, path: string, attributes: i64): i32 {
 function appendCgroup(context: MountContext, target: string, options: MountOptions, cgroup: CgroupMounts): void {
   const program = context.program;
   if (cgroup.unified) {
-    const fd = newFileSystem(program, 'cgroup2', 'cgroup', options.data, options.attributes);
+    let fd = context.sources.of(target);
+    if (fd < 0) fd = newFileSystem(program, 'cgroup2', 'cgroup', options.data, options.attributes);
     attach(program, fd, ensureDirectory(context, target), target);
     return;
   }
@@ -238,16 +294,10 @@ function appendCgroup(context: MountContext, target: string, options: MountOptio
   const tmpfs = newFileSystem(program, 'tmpfs', 'cgroup', ['mode=755', 'size=64k'], writable);
   attach(program, tmpfs, ensureDirectory(context, target), target);
   for (let i = 0; i < cgroup.names.length; i++) {
-    const fd =
-      cgroup.sources[i] == ''
-        ? newFileSystem(program, 'cgroup', 'cgroup', cgroup.options[i].split(','), options.attributes)
-        : cloneOf(program, cgroup.sources[i], options.attributes);
-    attach(
-      program,
-      fd,
-      ensureDirectory(context, target + '/' + cgroup.names[i]),
-      'the controller as this container sees it',
-    );
+    const place = target + '/' + cgroup.names[i];
+    let fd = context.sources.of(place);
+    if (fd < 0) fd = cgroup.open(program, i, options);
+    attach(program, fd, ensureDirectory(context, place), 'the controller as this container sees it');
   }
   if ((options.attributes & 1) == 0) return;
   const top = program

@@ -30,12 +30,13 @@ import { Bytes, ByteWriter } from '../bytes';
 import { deviceFilter } from '../devices/filter';
 import { v1DeviceWrites } from '../devices/v1';
 import { Json } from '../json';
-import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWTIME, O_CLOEXEC } from '../kernel';
+import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, O_CLOEXEC } from '../kernel';
 import { containerLinks, hostLinks, settleHostLinks } from '../network/links';
 import { CgroupWrite, cgroupWrites } from '../resources/writes';
 import { filterFlags } from '../seccomp/profile';
 import { namespaceFlag } from '../spec/namespaces';
 import { cgroupParent } from '../spec/specify';
+import { UserNamespace } from '../spec/user-namespace';
 import {
   CgroupPlaces,
   joinCgroups,
@@ -48,7 +49,10 @@ import {
 import { becomeProcess } from './process';
 import { ProgramWriter } from './program';
 import { publishPorts, unpublishPorts } from './network';
-import { connectStdio, enterRoot, mountRoot, ownStdio, populateRoot, protectPaths } from './rootfs';
+import { openSharedMemory } from './shared-memory';
+import { openShared, Sources } from './mounts';
+import { connectStdio, cutPropagation, enterRoot, mountRoot, ownStdio, populateRoot, protectPaths } from './rootfs';
+import { becomeRoot, mountPrepared, ownPipes, prepareMapped } from './user-namespace';
 
 const NETLINK_ROUTE = 0;
 
@@ -92,9 +96,14 @@ export function planSetup(
   const pid = program.into();
   if (slot.length == 0) joinCgroups(program, places);
   const flags = enterNamespaces(program, spec.child('linux'));
+  const user = new UserNamespace(request);
+  ownPipes(program, user, spec.child('process'));
+  const sources = new Sources();
+  openSharedMemory(program, request, spec, sources);
+  const root = user.active ? prepareMapped(program, request, spec, user, sources) : -1;
   const clone = program.op(OP_CLONE).block();
   program.imm(flags).reg(cgroup).because('the container');
-  becomeContainer(program, request, spec, filter);
+  becomeContainer(program, request, spec, filter, sources, root);
   program.endBlock(clone);
   program.endBlock(launch);
   connectNetwork(program, request, pid);
@@ -133,6 +142,7 @@ function enterNamespaces(program: ProgramWriter, linux: Json): i64 {
     const type = namespaces[i].str('type');
     const path = namespaces[i].str('path');
     const flag = namespaceFlag(type);
+    if (flag == CLONE_NEWUSER) continue; // Entered last, by prepareMapped.
     if (path.length > 0) {
       const register = program.op(OP_OPENAT).imm(AT_FDCWD).str(path).imm(O_CLOEXEC).imm(0).into();
       program
@@ -158,14 +168,31 @@ function timeOffsets(program: ProgramWriter, offsets: Json): void {
   }
 }
 
-function becomeContainer(program: ProgramWriter, request: Json, spec: Json, filter: Bytes): void {
+/** @param preparedRoot the root's register where the launcher has mounted it: the ids are mapped; else -1. */
+function becomeContainer(
+  program: ProgramWriter,
+  request: Json,
+  spec: Json,
+  filter: Bytes,
+  sources: Sources,
+  preparedRoot: i32,
+): void {
   const linux = spec.child('linux');
+  if (preparedRoot >= 0) becomeRoot(program);
   const namespaces = linux.list('namespaces');
   for (let i = 0; i < namespaces.length; i++)
     if (namespaces[i].str('type') == 'cgroup' && namespaces[i].str('path') == '')
       program.op(OP_UNSHARE).imm(CLONE_NEWCGROUP).because('its cgroup is the root that it sees');
-  const root = mountRoot(program, request);
-  populateRoot(program, root, spec, request);
+  let root = preparedRoot;
+  let cover = -1;
+  if (root >= 0) {
+    cover = mountPrepared(program, root);
+  } else {
+    openShared(program, spec.list('mounts'), sources);
+    cutPropagation(program);
+    root = mountRoot(program, request);
+  }
+  populateRoot(program, root, spec, request, sources);
   const sysctls = linux.child('sysctl');
   for (let i = 0; i < sysctls.keys.length; i++)
     program
@@ -178,7 +205,7 @@ function becomeContainer(program: ProgramWriter, request: Json, spec: Json, filt
   connectStdio(program, root, spec.child('process').flag('terminal'), true);
   const container = request.child('container');
   ownStdio(program, spec.child('process').child('user'), container.flag('tty') || container.flag('openStdin'));
-  protectPaths(program, root, linux, request);
+  protectPaths(program, root, linux, request, cover);
   program.op(OP_WAIT).because('until the supervisor has connected the network');
   const network = request.child('network');
   if (network.str('mode') == 'private' || network.str('mode') == 'none') {

@@ -109,7 +109,7 @@ export class ProgramWriter {
         return register;
       }
     }
-    refuse('BAD_INPUT', 'registers');
+    refuse('TOO_MANY_MOUNTS', 'mounts', REGISTERS.toString());
     return 0;
   }
 

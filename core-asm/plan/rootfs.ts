@@ -25,7 +25,6 @@ import { Json } from '../json';
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
-  AT_RECURSIVE,
   directoryFlag,
   MNT_DETACH,
   MOUNT_ATTR_RDONLY,
@@ -42,12 +41,12 @@ import {
   S_IFIFO,
 } from '../kernel';
 import { refuse } from '../status';
-import { appendMount, CgroupMounts, mountAttributes, MountContext } from './mounts';
+import { appendMount, attach, CgroupMounts, cloneTree, mountAttributes, MountContext, Sources } from './mounts';
 import { mountOverlayOn, newOverlay, takesLayersOneByOne } from './overlay';
 import { ProgramWriter } from './program';
 
-/** Mounts the root over an empty directory of the host, in the container's own mount namespace. Returns the root's register. */
-export function mountRoot(program: ProgramWriter, request: Json): i32 {
+/** In a mount namespace of its own: what is mounted from here on stays in it. */
+export function cutPropagation(program: ProgramWriter): void {
   program
     .op(OP_MOUNT)
     .str('')
@@ -56,14 +55,37 @@ export function mountRoot(program: ProgramWriter, request: Json): i32 {
     .imm(MS_REC | MS_SLAVE)
     .str('')
     .because('nothing mounted in here reaches the host');
+}
+
+/** The root file system, detached. Returns its register. */
+export function openRoot(program: ProgramWriter, request: Json): i32 {
   const rootfs = request.child('rootfs');
   const lower = rootfs.strings('lower');
   if (lower.length == 0) refuse('BAD_INPUT', 'rootfs.lower');
-  const place = request.child('paths').str('emptyDirectory');
+  if (!rootfs.has('upper')) return cloneTree(program, lower[0], true);
   const facts = request.child('facts');
-  const layered = rootfs.has('upper');
-  if (layered && !takesLayersOneByOne(facts)) return mountOverlayOn(program, place, rootfs, facts.str('architecture'));
-  const root = layered ? newOverlay(program, rootfs) : cloneTree(program, lower[0]);
+  if (takesLayersOneByOne(facts)) return newOverlay(program, rootfs);
+  const place = request.child('paths').str('emptyDirectory');
+  const mounted = mountOverlayOn(program, place, rootfs, facts.str('architecture'));
+  const tree = program
+    .op(OP_OPEN_TREE)
+    .reg(mounted)
+    .str('')
+    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)
+    .into();
+  program.op(OP_CLOSE).reg(mounted);
+  program.free(mounted);
+  return tree;
+}
+
+/** Mounts the root over an empty directory of the host, in the container's own mount namespace. Returns the root's register. */
+export function mountRoot(program: ProgramWriter, request: Json): i32 {
+  const rootfs = request.child('rootfs');
+  const facts = request.child('facts');
+  const place = request.child('paths').str('emptyDirectory');
+  if (rootfs.has('upper') && !takesLayersOneByOne(facts))
+    return mountOverlayOn(program, place, rootfs, facts.str('architecture'));
+  const root = openRoot(program, request);
   program
     .op(OP_MOVE_MOUNT)
     .reg(root)
@@ -75,25 +97,16 @@ export function mountRoot(program: ProgramWriter, request: Json): i32 {
   return root;
 }
 
-function cloneTree(program: ProgramWriter, path: string): i32 {
-  return program
-    .op(OP_OPEN_TREE)
-    .imm(AT_FDCWD)
-    .str(path)
-    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)
-    .into();
-}
-
 /** Everything below the root, in the order of the spec. */
-export function populateRoot(program: ProgramWriter, root: i32, spec: Json, request: Json): void {
-  const context = new MountContext(program, root, request);
+export function populateRoot(program: ProgramWriter, root: i32, spec: Json, request: Json, sources: Sources): void {
+  const context = new MountContext(program, root, request, sources);
   const cgroup = new CgroupMounts(request);
   const mounts = spec.list('mounts');
   let devices = false;
   for (let i = 0; i < mounts.length; i++) {
     appendMount(context, mounts[i], cgroup);
     if (mounts[i].str('destination') == '/dev') devices = mounts[i].str('type') == 'tmpfs';
-    if (devices && mounts[i].str('destination') == '/dev') makeDevices(program, root, spec.child('linux'));
+    if (devices && mounts[i].str('destination') == '/dev') makeDevices(context, spec.child('linux'));
   }
   const cwd = spec.child('process').str('cwd');
   if (cwd != '/') {
@@ -119,22 +132,19 @@ const LINKS: StaticArray<string> = [
   '/dev/ptmx',
 ];
 
-function makeDevices(program: ProgramWriter, root: i32, linux: Json): void {
+function makeDevices(context: MountContext, linux: Json): void {
+  const program = context.program;
+  const root = context.root;
   const devices = linux.list('devices');
   for (let i = 0; i < devices.length; i++) {
     const device = devices[i];
-    const type = device.str('type');
-    const format = type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
-    const major = device.int('major');
-    const minor = device.int('minor');
-    program
-      .op(OP_MKNOD_IN_ROOT)
-      .reg(root)
-      .str(device.str('path'))
-      .imm(format | <i32>device.int('fileMode', 0o666))
-      .imm(((major & 0xfff) << 8) | (minor & 0xff) | ((minor & ~0xff) << 12))
-      .imm(device.int('uid'))
-      .imm(device.int('gid'));
+    const tree = context.sources.of(device.str('path'));
+    if (tree >= 0) {
+      const place = program.op(OP_ENSURE_FILE).reg(root).str(device.str('path')).imm(0o666).into();
+      attach(program, tree, place, device.str('path'));
+      continue;
+    }
+    makeNode(program, root, device.str('path'), device, device.int('uid'), device.int('gid'));
   }
   for (let i = 0; i < LINKS.length; i += 2)
     program
@@ -142,6 +152,22 @@ function makeDevices(program: ProgramWriter, root: i32, linux: Json): void {
       .reg(root)
       .str(LINKS[i])
       .str(LINKS[i + 1]);
+}
+
+/** A device node below a directory's fd. */
+export function makeNode(program: ProgramWriter, directory: i32, path: string, device: Json, uid: i64, gid: i64): void {
+  const type = device.str('type');
+  const format = type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
+  const major = device.int('major');
+  const minor = device.int('minor');
+  program
+    .op(OP_MKNOD_IN_ROOT)
+    .reg(directory)
+    .str(path)
+    .imm(format | <i32>device.int('fileMode', 0o666))
+    .imm(((major & 0xfff) << 8) | (minor & 0xff) | ((minor & ~0xff) << 12))
+    .imm(uid)
+    .imm(gid);
 }
 
 /** Fds 0–2: the supervisor's pipes, or a pty of the container's own devpts, which /dev/console shows too. */
@@ -192,17 +218,20 @@ export function ownStdio(program: ProgramWriter, user: Json, withInput: bool): v
       .because('the user may open its own output');
 }
 
-export function protectPaths(program: ProgramWriter, root: i32, linux: Json, request: Json): void {
+/** @param cover an empty directory to mask directories with; -1: the host's. */
+export function protectPaths(program: ProgramWriter, root: i32, linux: Json, request: Json, cover: i32): void {
   const masked = linux.strings('maskedPaths');
   if (masked.length > 0) {
     const directory = directoryFlag(request.child('facts').str('architecture'));
-    const empty = program
-      .op(OP_OPENAT)
-      .imm(AT_FDCWD)
-      .str(request.child('paths').str('emptyDirectory') + '-mask')
-      .imm(O_PATH | O_CLOEXEC | directory)
-      .imm(0)
-      .into();
+    let empty = cover;
+    if (empty < 0)
+      empty = program
+        .op(OP_OPENAT)
+        .imm(AT_FDCWD)
+        .str(request.child('paths').str('emptyDirectory') + '-mask')
+        .imm(O_PATH | O_CLOEXEC | directory)
+        .imm(0)
+        .into();
     for (let i = 0; i < masked.length; i++) program.op(OP_MASK).reg(root).str(masked[i]).reg(empty);
     program.op(OP_CLOSE).reg(empty);
     program.free(empty);

@@ -1,6 +1,7 @@
 // OCI linux.resources → the files to write, in an order that every kernel accepts.
 import { POLICY_FAIL, POLICY_IGNORE, POLICY_WARN } from '../abi';
 import { Json } from '../json';
+import { warn } from '../status';
 
 export class CgroupWrite {
   constructor(
@@ -16,7 +17,7 @@ export class CgroupWrite {
 export function cgroupWrites(resources: Json, facts: Json): CgroupWrite[] {
   const writes: CgroupWrite[] = [];
   if (facts.child('cgroup').str('layout') == 'v2') unifiedWrites(writes, resources);
-  else v1Writes(writes, resources);
+  else v1Writes(writes, resources, facts.strings('features'));
   return writes;
 }
 
@@ -31,7 +32,7 @@ function put(
   if (from.has(key)) writes.push(new CgroupWrite(controller, file, from.int(key).toString(), policy));
 }
 
-function v1Writes(writes: CgroupWrite[], resources: Json): void {
+function v1Writes(writes: CgroupWrite[], resources: Json, features: string[]): void {
   const memory = resources.child('memory');
   put(writes, 'memory', 'memory.limit_in_bytes', memory, 'limit');
   put(writes, 'memory', 'memory.memsw.limit_in_bytes', memory, 'swap', POLICY_WARN);
@@ -47,7 +48,7 @@ function v1Writes(writes: CgroupWrite[], resources: Json): void {
   if (cpu.str('cpus') != '') writes.push(new CgroupWrite('cpuset', 'cpuset.cpus', cpu.str('cpus')));
   if (cpu.str('mems') != '') writes.push(new CgroupWrite('cpuset', 'cpuset.mems', cpu.str('mems')));
   put(writes, 'pids', 'pids.max', resources.child('pids'), 'limit');
-  blkioWrites(writes, resources.child('blockIO'));
+  blkioWrites(writes, resources.child('blockIO'), features);
   const huge = resources.list('hugepageLimits');
   for (let i = 0; i < huge.length; i++)
     put(writes, 'hugetlb', 'hugetlb.' + huge[i].str('pageSize') + '.limit_in_bytes', huge[i], 'limit');
@@ -69,15 +70,26 @@ const V1_RATES: StaticArray<string> = [
   'blkio.throttle.write_iops_device',
 ];
 
-function blkioWrites(writes: CgroupWrite[], blockIO: Json): void {
-  // Kernels name the file after the scheduler that honours it; the first that exists counts.
-  put(writes, 'blkio', 'blkio.bfq.weight', blockIO, 'weight', POLICY_WARN);
+/**
+ * Kernels name the file after the scheduler that honours it: CFQ (before Linux 5.0) "blkio.weight", BFQ "blkio.bfq.weight".
+ * On v2 both are tried; ioWeight is the conversion of runc (opencontainers/cgroups, ConvertBlkIOToIOWeightValue).
+ */
+function weightFile(features: string[]): string {
+  if (features.includes('blkio_weight')) return 'blkio.weight';
+  return features.includes('bfq') ? 'blkio.bfq.weight' : '';
+}
+
+function blkioWrites(writes: CgroupWrite[], blockIO: Json, features: string[]): void {
+  const file = weightFile(features);
   const weights = blockIO.list('weightDevice');
-  for (let i = 0; i < weights.length; i++)
+  if (file != '') put(writes, 'blkio', file, blockIO, 'weight', POLICY_WARN);
+  else if (blockIO.has('weight')) warn('NO_WEIGHT', 'blkioWeight', blockIO.int('weight').toString(), '');
+  if (file == '' && weights.length > 0) warn('NO_WEIGHT_DEVICE', 'blkioWeightDevice', '', '');
+  for (let i = 0; i < weights.length && file != ''; i++)
     writes.push(
       new CgroupWrite(
         'blkio',
-        'blkio.bfq.weight_device',
+        file + '_device',
         deviceName(weights[i]) + ' ' + weights[i].int('weight').toString(),
         POLICY_WARN,
       ),

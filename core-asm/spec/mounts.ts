@@ -2,6 +2,7 @@
 import { Json } from '../json';
 import { parseSize } from '../resources/size';
 import { refuse } from '../status';
+import { UserNamespace } from './user-namespace';
 
 function mount(target: string, type: string, source: string, options: string): Json {
   return Json.object()
@@ -12,22 +13,24 @@ function mount(target: string, type: string, source: string, options: string): J
 }
 
 /** Builds the list. A user's mount on a default target replaces the default. */
-export function specifyMounts(request: Json): Json {
+export function specifyMounts(request: Json, user: UserNamespace): Json {
   const container = request.child('container');
   const host = container.child('host');
   const privileged = host.flag('privileged');
   const list = Json.array();
   list.push(mount('/proc', 'proc', 'proc', 'nosuid,noexec,nodev'));
   list.push(mount('/dev', 'tmpfs', 'tmpfs', 'nosuid,strictatime,mode=755,size=65536k'));
-  list.push(mount('/dev/pts', 'devpts', 'devpts', 'nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5'));
+  list.push(
+    mount('/dev/pts', 'devpts', 'devpts', 'nosuid,noexec,newinstance,ptmxmode=0666,mode=0620' + ttyGroup(user)),
+  );
   list.push(mount('/sys', 'sysfs', 'sysfs', privileged ? 'nosuid,noexec,nodev' : 'nosuid,noexec,nodev,ro'));
   list.push(mount('/sys/fs/cgroup', 'cgroup', 'cgroup', privileged ? 'nosuid,noexec,nodev' : 'ro,nosuid,noexec,nodev'));
   if (host.str('ipcMode') != 'host') list.push(mount('/dev/mqueue', 'mqueue', 'mqueue', 'nosuid,noexec,nodev'));
-  specifyShm(list, host);
-  specifyNetworkFiles(list, request);
+  specifyShm(list, request, host);
+  specifyNetworkFiles(list, request, user.active ? 'bind,idmap' : 'bind');
   if (host.flag('init')) list.push(mount('/sbin/docker-init', 'bind', request.child('paths').str('init'), 'bind,ro'));
   const own = request.list('mounts');
-  for (let i = 0; i < own.length; i++) replace(list, specifyOne(own[i], i));
+  for (let i = 0; i < own.length; i++) replace(list, specifyOne(own[i], i, user.active));
   const tmpfs = host.child('tmpfs');
   for (let i = 0; i < tmpfs.keys.length; i++) {
     checkTarget(tmpfs.keys[i], 'tmpfs');
@@ -40,10 +43,21 @@ export function specifyMounts(request: Json): Json {
   return list;
 }
 
-function specifyShm(list: Json, host: Json): void {
+export const SHARED_MEMORY = '/dev/shm';
+
+/** Where the shared memory of a container is seen from the host. */
+export function sharedMemoryOf(pid: i64): string {
+  return '/proc/' + pid.toString() + '/root' + SHARED_MEMORY;
+}
+
+function specifyShm(list: Json, request: Json, host: Json): void {
   const mode = host.str('ipcMode');
   if (mode == 'host') {
-    list.push(mount('/dev/shm', 'bind', '/dev/shm', 'rbind,nosuid,noexec,nodev'));
+    list.push(mount(SHARED_MEMORY, 'bind', SHARED_MEMORY, 'rbind,nosuid,noexec,nodev'));
+    return;
+  }
+  if (mode.startsWith('container:')) {
+    list.push(mount(SHARED_MEMORY, 'bind', sharedMemoryOf(request.child('joinPids').int('ipc')), 'bind'));
     return;
   }
   let size: i64 = 67108864;
@@ -53,25 +67,28 @@ function specifyShm(list: Json, host: Json): void {
     if (parsed > 0) size = parsed;
     else if (parsed < 0) refuse('SHM_SIZE', 'shmSize', parsed.toString());
   }
-  list.push(mount('/dev/shm', 'tmpfs', 'shm', 'nosuid,noexec,nodev,mode=1777,size=' + size.toString()));
+  list.push(mount(SHARED_MEMORY, 'tmpfs', 'shm', 'nosuid,noexec,nodev,mode=1777,size=' + size.toString()));
 }
 
-/** What lies on the root while nothing runs: the network files, volumes and binds. */
+/** The group that owns terminals, where the container has it: devpts takes no other (devpts(5)). */
+function ttyGroup(user: UserNamespace): string {
+  return user.active && user.gids.hostId(5) < 0 ? '' : ',gid=5';
+}
+
+/** What lies on the root while nothing runs: the network files, volumes and binds, all with the ids that they have on disk. */
 export function specifyStillMounts(request: Json): Json {
   const list = Json.array();
-  specifyNetworkFiles(list, request);
+  specifyNetworkFiles(list, request, 'bind');
   const own = request.list('mounts');
-  for (let i = 0; i < own.length; i++) if (own[i].str('type') != 'tmpfs') replace(list, specifyOne(own[i], i));
+  for (let i = 0; i < own.length; i++) if (own[i].str('type') != 'tmpfs') replace(list, specifyOne(own[i], i, true));
   return list;
 }
 
-function specifyNetworkFiles(list: Json, request: Json): void {
+function specifyNetworkFiles(list: Json, request: Json, options: string): void {
   const paths = request.child('paths');
-  const readOnly = '';
-  if (paths.str('resolvConf') != '')
-    list.push(mount('/etc/resolv.conf', 'bind', paths.str('resolvConf'), 'bind' + readOnly));
-  if (paths.str('hostname') != '') list.push(mount('/etc/hostname', 'bind', paths.str('hostname'), 'bind' + readOnly));
-  if (paths.str('hosts') != '') list.push(mount('/etc/hosts', 'bind', paths.str('hosts'), 'bind' + readOnly));
+  if (paths.str('resolvConf') != '') list.push(mount('/etc/resolv.conf', 'bind', paths.str('resolvConf'), options));
+  if (paths.str('hostname') != '') list.push(mount('/etc/hostname', 'bind', paths.str('hostname'), options));
+  if (paths.str('hosts') != '') list.push(mount('/etc/hosts', 'bind', paths.str('hosts'), options));
 }
 
 /** In place of a mount with the same target, else behind every mount that its target lies in. */
@@ -101,7 +118,7 @@ function checkTarget(target: string, field: string): void {
 
 const PROPAGATIONS = ',private,rprivate,shared,rshared,slave,rslave,';
 
-function specifyOne(given: Json, index: i32): Json {
+function specifyOne(given: Json, index: i32, mapped: bool): Json {
   const field = 'mounts[' + index.toString() + ']';
   const target = given.str('target');
   checkTarget(target, field);
@@ -118,5 +135,8 @@ function specifyOne(given: Json, index: i32): Json {
   if (PROPAGATIONS.indexOf(',' + propagation + ',') < 0) refuse('MOUNT_PROPAGATION', field, propagation);
   let options = given.flag('nonRecursive') ? 'bind' : 'rbind';
   if (readOnly) options += given.str('readOnlyRecursive', 'enabled') == 'disabled' ? ',ro' : ',rro';
+  if (given.flag('idmap') && !mapped) refuse('MOUNT_IDMAP', field, target);
+  // A volume belongs to containers, whichever ids these have; a directory of the host keeps the host's.
+  if (mapped && (given.str('type') == 'volume' || given.flag('idmap'))) options += ',idmap';
   return mount(target, 'bind', given.str('source'), options + ',' + propagation);
 }

@@ -11,6 +11,7 @@ import {
   CLONE_NEWUTS,
 } from '../kernel';
 import { refuse } from '../status';
+import { UserNamespace } from './user-namespace';
 
 /** clone(2) flag of an OCI namespace type; 0 for an unknown one. */
 export function namespaceFlag(type: string): i64 {
@@ -64,10 +65,25 @@ export function specifyNamespaces(request: Json): Json {
   add(list, request, 'ipc', host.str('ipcMode'));
   add(list, request, 'uts', host.str('utsMode'));
   add(list, request, 'cgroup', host.str('cgroupMode'));
-  if (host.strings('uidMaps').length > 0 || (host.str('userMode') != '' && host.str('userMode') != 'host'))
-    refuse('USER_NAMESPACE_UNSUPPORTED', 'userMode', host.str('userMode'));
+  const user = new UserNamespace(request);
+  if (user.active) add(list, request, 'user', user.shared ? host.str('userMode') : '');
   specifyTime(list, request, host, facts);
   return list;
+}
+
+/** clone(2) flags of all namespaces that are not the host's: what an exec enters, whoever made them. */
+export function namespacesToEnter(request: Json): i64 {
+  const host = request.child('container').child('host');
+  let flags = CLONE_NEWNS;
+  if (host.str('pidMode') != 'host') flags |= CLONE_NEWPID;
+  if (host.str('networkMode') != 'host') flags |= CLONE_NEWNET;
+  if (host.str('ipcMode') != 'host') flags |= CLONE_NEWIPC;
+  if (host.str('utsMode') != 'host') flags |= CLONE_NEWUTS;
+  if (host.str('cgroupMode') != 'host') flags |= CLONE_NEWCGROUP;
+  if (host.str('timeMode') != 'host' && request.child('facts').strings('features').includes('time_namespace'))
+    flags |= CLONE_NEWTIME;
+  if (new UserNamespace(request).active) flags |= CLONE_NEWUSER;
+  return flags;
 }
 
 function specifyTime(list: Json, request: Json, host: Json, facts: Json): void {

@@ -1,6 +1,7 @@
 // --security-opt, masked and read-only paths, sysctls.
 import { Json } from '../json';
 import { refuse } from '../status';
+import { UserNamespace } from './user-namespace';
 
 // moby's oci/defaults.go keeps the same two lists.
 const MASKED =
@@ -40,14 +41,19 @@ export function specifyPaths(linux: Json, host: Json, unconfined: bool): void {
 const IPC_SYSCTLS =
   ',kernel.msgmax,kernel.msgmnb,kernel.msgmni,kernel.sem,kernel.shmall,kernel.shmmax,kernel.shmmni,kernel.shm_rmid_forced,';
 
+const PING_GROUPS = 'net.ipv4.ping_group_range';
+
 /** Only namespaced sysctls of namespaces that are the container's own, as docker's client documentation says. */
-export function specifySysctls(request: Json): Json {
+export function specifySysctls(request: Json, user: UserNamespace): Json {
   const host = request.child('container').child('host');
   const result = Json.object();
   const network = request.child('network');
   const ownNetwork = network.str('mode') == 'none' || network.str('mode') == 'private';
   const defaults = network.child('sysctls');
   if (ownNetwork) for (let i = 0; i < defaults.keys.length; i++) result.set(defaults.keys[i], defaults.items[i]);
+  // Both ends must be ids of the namespace (net/ipv4/ping.c), and the range counts in ids of the host.
+  if (user.active && result.has(PING_GROUPS))
+    result.set(PING_GROUPS, Json.of('0 ' + user.gids.contiguousEnd().toString()));
   const given = host.child('sysctls');
   for (let i = 0; i < given.keys.length; i++) {
     const name = given.keys[i];

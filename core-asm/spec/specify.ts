@@ -6,6 +6,7 @@ import { specifyMounts } from './mounts';
 import { specifyNamespaces, specifyTimeOffsets } from './namespaces';
 import { specifyProcess } from './process';
 import { checkSecurityOptions, specifyPaths, specifySysctls } from './security';
+import { UserNamespace } from './user-namespace';
 
 /** Builds the whole spec, without seccomp: that is compiled apart, once a profile. */
 export function specify(request: Json): Json {
@@ -21,15 +22,17 @@ export function specify(request: Json): Json {
       .set('path', Json.of('rootfs'))
       .set('readonly', Json.bool(host.flag('readonlyRootfs'))),
   );
-  if (host.str('utsMode') != 'host') {
+  if (host.str('utsMode') != 'host' && !host.str('utsMode').startsWith('container:')) {
     spec.set('hostname', Json.of(container.str('hostname', id.substring(0, 12))));
     if (container.str('domainname') != '') spec.set('domainname', Json.of(container.str('domainname')));
   }
-  spec.set('mounts', specifyMounts(request));
+  const user = new UserNamespace(request);
+  spec.set('mounts', specifyMounts(request, user));
   const linux = Json.object().set('namespaces', specifyNamespaces(request));
   const offsets = specifyTimeOffsets(host.str('timeOffset'));
   if (offsets.keys.length > 0) linux.set('timeOffsets', offsets);
-  linux.set('sysctl', specifySysctls(request));
+  if (user.active) linux.set('uidMappings', user.uids.mappings()).set('gidMappings', user.gids.mappings());
+  linux.set('sysctl', specifySysctls(request, user));
   linux.set('cgroupsPath', Json.of('/' + cgroupParent(host) + '/' + id));
   const resources = resolveResources(host.child('resources'), facts);
   resources.set('devices', deviceRules(host, facts));

@@ -186,7 +186,7 @@ export function inspectJson({ record, files }: Container, image: Image | undefin
     ProcessLabel: '',
     AppArmorProfile: '',
     ExecIDs: execIds.length > 0 ? execIds : null,
-    HostConfig: hostConfigJson(config),
+    HostConfig: hostConfigJson(record),
     GraphDriver: { Name: 'overlayfs', Data: { UpperDir: files.upper, WorkDir: files.work } },
     Mounts: record.mounts.map(mountJson),
     Config: configJson(config),
@@ -277,7 +277,7 @@ function ratesJson(rates: DeviceRate[] | undefined): object[] | null {
   return rates?.map(({ path, rate }) => ({ Path: path, Rate: Number(rate) })) ?? null;
 }
 
-function hostConfigJson({ host }: ContainerConfig): object {
+function hostConfigJson({ config: { host }, idMaps }: ContainerRecord): object {
   const { resources } = host;
   return {
     Binds: orNull(
@@ -314,6 +314,8 @@ function hostConfigJson({ host }: ContainerConfig): object {
     Tmpfs: host.tmpfs,
     UTSMode: host.utsMode,
     UsernsMode: host.userMode,
+    // podman's name: docker has no field for what a namespace maps.
+    ...(idMaps === undefined ? {} : { IDMappings: { UidMap: idMaps.uid, GidMap: idMaps.gid } }),
     ShmSize: Number(host.shmSize ?? 67108864),
     Sysctls: host.sysctls,
     Runtime: 'gantry',

@@ -24,13 +24,14 @@ function applyOption(mount: Mount, option: string, text: string): void {
   if (option === 'ro') mount.readOnly = true;
   else if (option === 'nocopy') mount.noCopy = true;
   else if (propagations.includes(option)) mount.propagation = option;
+  else if (option === 'idmap') mount.idmap = true;
   // z and Z relabel for SELinux, which does nothing where there is none; rw is the default.
   else if (!['rw', 'z', 'Z', 'copy'].includes(option)) throw invalid(text, `invalid mode: ${option}`);
 }
 
 function invalid(text: string, reason: string): GantryError {
   return new GantryError('INVALID_ARGUMENT', `Invalid volume specification: '${text}': ${reason}`, {
-    hint: 'SOURCE:TARGET[:ro]',
+    hint: 'SOURCE:TARGET[:ro]; more options: nocopy, idmap, and rprivate, rslave or rshared',
   });
 }
 
@@ -54,6 +55,9 @@ export function readMounts(mounts: Fields[]): Mount[] {
       throw new GantryError('UNSUPPORTED', `Cannot mount type "${type}" on "${target}": not supported`, {
         hint: 'bind, volume and tmpfs are',
       });
+    const own = fields.child('Gantry');
+    if (type !== 'tmpfs' && own.flag('idmap')) mount.idmap = true;
+    own.finish();
     fields.finish();
     return mount;
   });

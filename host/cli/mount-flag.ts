@@ -15,7 +15,13 @@ export function parseVolume(text: string): string {
   return rest.length > 0 && /^\.{1,2}(\/|$)|^~/.test(source) ? [resolve(source), ...rest].join(':') : text;
 }
 
-const switches: Record<string, true> = { readonly: true, ro: true, 'bind-nonrecursive': true, 'volume-nocopy': true };
+const switches: Record<string, true> = {
+  readonly: true,
+  ro: true,
+  'bind-nonrecursive': true,
+  'volume-nocopy': true,
+  idmap: true,
+};
 
 /** "type=bind,source=/a,target=/b,readonly" → docker's Mount. @throws {GantryError} INVALID_ARGUMENT. */
 export function parseMount(text: string): object {
@@ -51,6 +57,7 @@ export function parseMount(text: string): object {
     Target: take('target', 'destination', 'dst') ?? '',
     ReadOnly: flag('readonly', 'ro'),
   };
+  if (type !== 'tmpfs' && flag('idmap')) mount.Gantry = { idmap: true };
   if (mount.Target === '') throw invalid('mount', text, 'target is required');
   if (type === 'bind')
     mount.BindOptions = {

@@ -142,7 +142,7 @@ export const containerFlags: Flag[] = [
   l('uidmap', 'list', 'Map user IDs: CONTAINER:HOST:SIZE'),
   l('ulimit', 'ulimit', 'Ulimit options'),
   v('user', 'string', 'Username or UID (format: <name|uid>[:<group|gid>])', 'u'),
-  v('userns', 'string', 'User namespace to use'),
+  v('userns', 'string', 'User namespace to use (host|private|auto|auto:size=COUNT|container:NAME)'),
   v('uts', 'string', 'UTS namespace to use'),
   l('volume', 'list', 'Bind mount a volume', 'v'),
   l('volumes-from', 'list', 'Mount volumes from the specified container(s)'),

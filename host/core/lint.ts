@@ -4,8 +4,8 @@ import { type Op, type Program, readProgram } from './program.ts';
 
 interface Rule {
   name: string;
-  /** Returns the offending op, or undefined. */
-  violation: (child: Op[], program: Program) => Op | undefined;
+  /** Returns the offending op, or undefined. `launcher`: the ops around the clone that makes the child. */
+  violation: (child: Op[], launcher: Op[]) => Op | undefined;
 }
 
 const before = (ops: Op[], name: string): Op[] => {
@@ -32,6 +32,10 @@ const attributes = (op: Op): bigint | undefined => {
   return new DataView(operand.bytes.buffer, operand.bytes.byteOffset).getBigUint64(0, true);
 };
 const AT_RECURSIVE = 0x8000n;
+const CLONE_NEWNS = 0x20000n;
+const CLONE_NEWUSER = 0x10000000n;
+
+const entersUser = (op: Op): boolean => op.name === 'setns' && ((number(op, 1) ?? 0n) & CLONE_NEWUSER) !== 0n;
 
 /** The one mount on a path of the host: the root, while nothing of the container is mounted yet. */
 const rootPlacement = (child: Op[]): Op | undefined =>
@@ -44,7 +48,8 @@ const rules: Rule[] = [
       child.find((op, index) => {
         if (op.name !== 'move_mount') return false;
         const target = op.operands[2];
-        if (target?.kind !== 'register') return op !== rootPlacement(child);
+        // The root itself, before anything is below it.
+        if (target?.kind !== 'register') return child.slice(0, index).some(({ name }) => name.startsWith('ensure_'));
         const maker = child.slice(0, index).findLast((other) => other.destination === target.register);
         return (
           !['ensure_dir', 'ensure_file', 'open_in_root'].includes(maker?.name ?? '') ||
@@ -52,6 +57,13 @@ const rules: Rule[] = [
           ((number(op, 4) ?? 0n) & MOVE_MOUNT_T_EMPTY_PATH) === 0n
         );
       }),
+  },
+  {
+    name: 'nothing but the root lies where it is pivoted from',
+    violation: (child) => {
+      const byPath = child.filter((op) => op.name === 'move_mount' && op.operands[2]?.kind !== 'register');
+      return byPath.find((op, index) => byPath.slice(0, index).some((other) => text(other, 3) === text(op, 3)));
+    },
   },
   {
     name: 'no mount by path but the root and the change of propagation',
@@ -77,7 +89,29 @@ const rules: Rule[] = [
     name: 'ids change before capabilities are set for good',
     violation: (child) => {
       const last = child.findLastIndex((op) => op.name === 'capset');
-      return first(child.slice(last + 1).filter((op) => /^setres|^setgroups$/.test(op.name)));
+      return last < 0 ? undefined : first(child.slice(last + 1).filter((op) => /^setres|^setgroups$/.test(op.name)));
+    },
+  },
+  {
+    name: 'the launcher mounts only in a mount namespace of its own',
+    violation: (_child, launcher) => {
+      const apart = launcher.findIndex((op) => op.name === 'unshare' && ((number(op, 0) ?? 0n) & CLONE_NEWNS) !== 0n);
+      return launcher.find((op, index) => /^(move_)?mount$/.test(op.name) && (apart < 0 || index < apart));
+    },
+  },
+  {
+    name: 'nothing is opened or mounted for the container once its user namespace is entered',
+    violation: (_child, launcher) => {
+      const at = launcher.findIndex(entersUser);
+      return at < 0 ? undefined : launcher.slice(at + 1).find(({ name }) => !['close', 'clone'].includes(name));
+    },
+  },
+  {
+    name: 'in a user namespace its root is taken on first',
+    violation: (child, launcher) => {
+      if (!launcher.some(entersUser)) return undefined;
+      const wanted = ['setgroups', 'setresgid', 'setresuid'];
+      return child.find((op, index) => index < wanted.length && op.name !== wanted[index]);
     },
   },
   {
@@ -108,20 +142,26 @@ const rules: Rule[] = [
   },
 ];
 
-/** Ops of the innermost clone block: what the container's first process does. */
-function childOps(program: Program): Op[] {
-  const clone = program.ops.find((op) => op.name === 'clone');
-  const length = clone?.operands[0];
-  if (clone === undefined || length?.kind !== 'number') return [];
-  return program.ops.slice(clone.index + 1, clone.index + 1 + Number(length.value));
+/** Ops of the block that this op opens. */
+function blockOf(program: Program, op: Op | undefined): Op[] {
+  const length = op?.operands[0];
+  if (op === undefined || length?.kind !== 'number') return [];
+  return program.ops.slice(op.index + 1, op.index + 1 + Number(length.value));
 }
 
 /** Checks every rule over a set-up or exec program. @throws {GantryError} PLAN_REFUSED with the rule and the op. */
 export function lintPlan(bytes: Uint8Array): void {
   const program = readProgram(bytes);
-  const child = childOps(program);
+  // The innermost block is what the container's first process does.
+  const child = blockOf(
+    program,
+    program.ops.find((op) => op.name === 'clone'),
+  );
+  const inside = new Set(child);
+  const launch = program.ops.find((op) => op.name === 'launch');
+  const launcher = blockOf(program, launch).filter((op) => !inside.has(op));
   for (const rule of rules) {
-    const op = rule.violation(child, program);
+    const op = rule.violation(child, launcher);
     if (op !== undefined)
       throw new GantryError(
         'PLAN_REFUSED',

@@ -3,7 +3,7 @@ import * as abi from '../../core-asm/abi.ts';
 
 /**
  * One letter an operand: i decimal, x hex, o octal mode, f fd, s string, b bytes (the length follows as n), n length,
- * d struct, a list of NUL-terminated strings, p pid, c clone flags, m mount attributes, j block length.
+ * d struct, a list of NUL-terminated strings, p pid, r any register's value, c clone flags, m mount attributes, j block length.
  */
 export interface OpShape {
   name: string;
@@ -76,7 +76,7 @@ define(abi.OP_MKNOD_IN_ROOT, 'mknod_in_root', 'fsoxii');
 define(abi.OP_SECCOMP, 'seccomp', 'bnx');
 define(abi.OP_EXECVE, 'execve', 'sanan');
 define(abi.OP_NETLINK, 'netlink', 'ibn');
-define(abi.OP_PATCH32, 'patch32', 'xp');
+define(abi.OP_PATCH32, 'patch32', 'xr');
 define(abi.OP_SEND_TERMINAL, 'send_terminal', 'f');
 define(abi.OP_OPEN_TERMINAL, 'open_terminal', 'fs');
 define(abi.OP_STDIO, 'stdio', 'i');
@@ -97,6 +97,8 @@ define(abi.OP_FREEZE, 'freeze', 'sii');
 define(abi.OP_COPY_UP, 'copy_up', 'ff');
 define(abi.OP_SEAL, 'seal', '');
 define(abi.OP_ARCHIVE, 'archive', 'isssii');
+define(abi.OP_USER_NAMESPACE, 'user_namespace', 'bnbn');
+define(abi.OP_OWN_STDIO, 'own_stdio', 'ii');
 
 /** @returns the shape of an op; undefined for a code that this version does not know. */
 export function opShape(code: number): OpShape | undefined {

@@ -43,10 +43,13 @@ function numberText(value: bigint, letter: string): string {
   return value.toString();
 }
 
+/** What a register holds, by the operand's letter; an fd where none of these. */
+const registers: Record<string, string> = { p: 'pid', r: '' };
+
 function operandText(operand: Operand): string {
   switch (operand.kind) {
     case 'register':
-      return operand.letter === 'p' ? `pid$${operand.register}` : `fd$${operand.register}`;
+      return `${registers[operand.letter] ?? 'fd'}$${operand.register}`;
     case 'number':
       return numberText(operand.value, operand.letter);
     case 'string':

@@ -1,5 +1,6 @@
 // Refusals of core-asm/spec, core-asm/seccomp and core-asm/network as sentences.
 import type { Refusal } from './refusal.ts';
+import { userNamespaceRefusals } from './user-namespace-refusals.ts';
 
 const invalid = (message: Refusal['message'], hint?: Refusal['hint']): Refusal =>
   hint === undefined ? { error: 'INVALID_ARGUMENT', message } : { error: 'INVALID_ARGUMENT', message, hint };
@@ -18,7 +19,7 @@ export const specRefusals: Record<string, Refusal> = {
   ULIMIT_SOFT_ABOVE_HARD: invalid((_field, value) => `Cannot set the ulimit "${value}": soft is above hard`),
   JOIN_NOT_RUNNING: invalid((field, value) => `Cannot use "${value}" as ${field}: that container is not running`),
   NAMESPACE_MODE: invalid((field, value) => `Cannot read ${field} "${value}"`, 'private, host or container:NAME'),
-  USER_NAMESPACE_UNSUPPORTED: unsupported(() => 'Cannot give the container a user namespace: not supported yet'),
+  ...userNamespaceRefusals,
   NO_TIME_NAMESPACE: unsupported(() => 'Cannot set the time offset: this kernel has no time namespaces'),
   TIME_OFFSET: invalid(
     (_field, value) => `Cannot read the time offset "${value}"`,
@@ -29,6 +30,13 @@ export const specRefusals: Record<string, Refusal> = {
   MOUNT_ON_ROOT: invalid(() => 'Cannot mount on "/": the root is the image'),
   MOUNT_NOT_CLEAN: invalid((_field, value) => `Cannot mount on "${value}": the target must not hold ".."`),
   MOUNT_PROPAGATION: invalid((_field, value) => `Cannot read the propagation "${value}"`),
+  MOUNT_IDMAP: invalid(
+    (_field, value) => `Cannot map the ids of the mount on "${value}": the container has no user namespace`,
+    'Give it one: --userns auto, or --uidmap',
+  ),
+  TOO_MANY_MOUNTS: unsupported(
+    (_field, value) => `Cannot plan the container: its mounts need more than ${value} open files at once`,
+  ),
   MOUNT_OPTION_LONG: invalid((_field, value) => `Cannot pass the mount option "${value}": longer than 255 bytes`),
   OVERLAY_OPTIONS_LONG: unsupported(
     (_field, layers, size) =>

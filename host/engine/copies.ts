@@ -8,6 +8,7 @@ import { GantryError } from '../errors.ts';
 import { decompress } from '../image/decompress.ts';
 import type { Container } from './container.ts';
 import type { Context } from './context.ts';
+import { withIdMaps } from './id-maps.ts';
 import { planMounts } from './mounts.ts';
 import { SIGKILL } from './signals.ts';
 import { readAccounts, resolveUser } from './user.ts';
@@ -80,7 +81,7 @@ export function createCopies(context: Context): Copies {
     return planArchive({
       facts: await backend.facts(),
       id: record.id,
-      container: record.config,
+      container: withIdMaps(record),
       rootfs: {
         lower: [...lower, files.scaffold],
         upper: own.upper,

@@ -63,6 +63,16 @@ export function checkHost(facts: HostFacts, damaged: readonly string[]): Check[]
       'Needed for --time-offset only',
     ),
     wish(
+      'user namespaces',
+      has('user_namespace') && has('idmapped_layers'),
+      !has('user_namespace')
+        ? 'not there'
+        : has('idmapped_layers')
+          ? 'there'
+          : 'overlayfs cannot map the ids of layers',
+      'Needed for --userns and --uidmap only: Linux 5.19, and user.max_user_namespaces above 0',
+    ),
+    wish(
       'resource limits',
       can('SYS_RESOURCE'),
       can('SYS_RESOURCE') ? 'CAP_SYS_RESOURCE is there' : 'no CAP_SYS_RESOURCE',

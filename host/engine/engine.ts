@@ -12,6 +12,7 @@ import type { Context } from './context.ts';
 import { type Copies, createCopies } from './copies.ts';
 import { createEvents, type Events } from './events.ts';
 import { createExecs, type Execs } from './exec.ts';
+import { settleIdMaps, sharedIdMaps } from './id-maps.ts';
 import { engineFiles, makeContainerDirectory, makeDirectories, makePrivate } from './layout.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
 import { lockDataRoot } from './lock.ts';
@@ -96,7 +97,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     const { record } = find(name);
     if (record.state.pid === 0)
       throw new GantryError('INVALID_STATE', `Cannot join a namespace of container ${name}: it is not running`);
-    return { id: record.id, pid: record.state.pid };
+    return { id: record.id, pid: record.state.pid, idMaps: record.idMaps };
   };
   const lifecycle = createLifecycle(
     context,
@@ -135,6 +136,14 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     warnings: [],
   });
 
+  const chooseIds = (record: ContainerRecord): void => {
+    const own = settleIdMaps(
+      record.config,
+      [...containers.values()].flatMap(({ record: { idMaps } }) => idMaps ?? []),
+    );
+    if (own !== undefined) record.idMaps = own;
+  };
+
   const engine: Engine = {
     ...lifecycle,
     paths,
@@ -164,6 +173,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
           },
         );
       const record = newRecord(newId(), name ?? newName((wanted) => named(wanted) !== undefined), input, config);
+      chooseIds(record);
       const facts = await backend.facts(namedDevices(config));
       // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
       record.warnings = planRecord(
@@ -173,6 +183,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       ).warnings;
       record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
       record.warnings = [...record.warnings, ...(await context.networks.prepare(config))];
+      chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
       const container = createContainer(context, record);
       makeContainerDirectory(container.files);
       container.save();
@@ -205,6 +216,9 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       checkNetworkOptions(config, input.hostname);
       const facts = await backend.facts(namedDevices(config));
       const record = newRecord(PLANNED_ID, 'planned', input, config);
+      chooseIds(record);
+      const shared = sharedIdMaps(config, findRunning);
+      if (shared !== undefined) record.idMaps = shared;
       record.mounts = config.host.mounts.map((mount) => ({
         type: mount.type,
         name: mount.type === 'volume' ? mount.source : '',
@@ -274,7 +288,7 @@ function defaultHostname({ host }: ContainerRecord['config'], id: string): strin
 /** Namespaces of containers that do not run yet are no reason to refuse a creation. */
 function withoutJoins(config: ContainerRecord['config']): ContainerRecord['config'] {
   const own = (mode: string): string => (mode.startsWith('container:') ? '' : mode);
-  const { pidMode, ipcMode, utsMode, cgroupMode, timeMode = '' } = config.host;
+  const { pidMode, ipcMode, utsMode, userMode, cgroupMode, timeMode = '' } = config.host;
   return {
     ...config,
     host: {
@@ -282,6 +296,7 @@ function withoutJoins(config: ContainerRecord['config']): ContainerRecord['confi
       pidMode: own(pidMode),
       ipcMode: own(ipcMode),
       utsMode: own(utsMode),
+      userMode: own(userMode),
       cgroupMode: own(cgroupMode),
       timeMode: own(timeMode),
     },

@@ -4,6 +4,7 @@ import { planExec } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { type Container, runningProcess } from './container.ts';
 import type { Context } from './context.ts';
+import { withIdMaps } from './id-maps.ts';
 import { newId } from './names.ts';
 import { readAccounts, resolveUser } from './user.ts';
 
@@ -88,7 +89,7 @@ export function createExecs({ backend, events, images, files }: Context): Execs 
         const program = planExec({
           facts: await backend.facts(),
           id: record.id,
-          container: record.config,
+          container: withIdMaps(record),
           args,
           env,
           workingDir,

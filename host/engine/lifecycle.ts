@@ -6,6 +6,7 @@ import { planTeardown } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { type Container, runningProcess } from './container.ts';
 import type { Context } from './context.ts';
+import { sharedIdMaps } from './id-maps.ts';
 import { shareNetworkFiles, writeNetworkFiles } from './network/network-files.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import { removeRecord } from './state-store.ts';
@@ -70,6 +71,9 @@ export function createLifecycle(
         backend.facts(namedDevices(record.config)),
         images.find(record.config.imageId),
       ]);
+      const shared = sharedIdMaps(record.config, find);
+      if (shared !== undefined) record.idMaps = shared;
+      else if (record.config.host.userMode.startsWith('container:')) delete record.idMaps;
       const attachment = await networks.attach(record, find);
       Object.assign(record, { endpoints: attachment.endpoints, ports: attachment.ports });
       const hostname = record.config.hostname || record.id.slice(0, 12);

@@ -4,6 +4,7 @@ import { isAbsolute } from 'node:path';
 import { GantryError } from '../errors.ts';
 import type { PlanMount } from '../plan-types.ts';
 import type { ContainerConfig, Mount } from '../types.ts';
+import { checkPropagation } from './propagation.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 import type { Volumes } from './volumes.ts';
 
@@ -49,6 +50,7 @@ async function settle(mount: Mount, volumes: Volumes): Promise<MountPoint> {
     readOnly: mount.readOnly ?? false,
     propagation: mount.propagation ?? (mount.type === 'bind' ? 'rprivate' : ''),
     copyUp: false,
+    ...(mount.idmap === true ? { idmap: true } : {}),
   };
   if (mount.type !== 'volume') return point;
   const { name, path, fresh } = await volumes.ensure(mount.source, mount.volumeLabels ?? {});
@@ -93,10 +95,12 @@ export function planMounts(record: ContainerRecord): PlanMount[] {
           hint: 'It was there when the container was created; make it again',
         },
       );
+    if (stats !== undefined) checkPropagation(point.source, point.propagation);
     return {
       ...mount,
       source: point.source,
       readOnly: point.readOnly,
+      ...(point.idmap === true ? { idmap: true } : {}),
       ...(point.propagation === '' ? {} : { propagation: point.propagation }),
       sourceIsDirectory: stats?.isDirectory() ?? true,
       copyUp: point.copyUp,

@@ -5,8 +5,9 @@ import { planContainer } from '../core/plans.ts';
 import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
 import type { ContainerConfig, HostConfig, Image } from '../types.ts';
 import type { Context } from './context.ts';
+import { withIdMaps } from './id-maps.ts';
 import { planMounts } from './mounts.ts';
-import type { ContainerRecord } from './record.ts';
+import type { ContainerRecord, IdMaps } from './record.ts';
 import { imageAccounts, readAccounts, resolveUser } from './user.ts';
 
 /** Host device nodes that the configuration names: their numbers are facts that planning needs. */
@@ -25,7 +26,7 @@ export function namedDevices({ host: { devices, resources } }: ContainerConfig):
 }
 
 /** Pid of a running container by name or ID. @throws {GantryError} CONTAINER_NOT_FOUND, INVALID_STATE. */
-export type FindRunning = (name: string) => { id: string; pid: number };
+export type FindRunning = (name: string) => { id: string; pid: number; idMaps?: IdMaps | undefined };
 
 const namespaceModes = {
   pid: 'pidMode',
@@ -33,6 +34,7 @@ const namespaceModes = {
   uts: 'utsMode',
   cgroup: 'cgroupMode',
   time: 'timeMode',
+  user: 'userMode',
 } as const;
 
 function joinPids({ host }: ContainerConfig, find: FindRunning): Record<string, number> {
@@ -53,7 +55,7 @@ export interface Planning {
 }
 
 export function planRequest(context: Context, record: ContainerRecord, planning: Planning): PlanRequest {
-  const { config } = record;
+  const config = withIdMaps(record);
   const files = context.files.of(record.id);
   const lower = context.images.layerPaths(planning.image);
   const fresh = record.state.startedAt === '';

@@ -28,8 +28,16 @@ export interface MountPoint {
   target: string;
   readOnly: boolean;
   propagation: string;
+  /** The ids on disk are those of the container. */
+  idmap?: boolean;
   /** Still to be filled from the image. */
   copyUp: boolean;
+}
+
+/** Maps of a user namespace, "CONTAINER:HOST:SIZE". */
+export interface IdMaps {
+  uid: string[];
+  gid: string[];
 }
 
 /** The container's place in one network while it runs. */
@@ -61,4 +69,6 @@ export interface ContainerRecord {
   /** Published while it runs, host ports settled. */
   ports: PortBinding[];
   warnings: string[];
+  /** Its user namespace: its own is settled at creation, another container's at start; absent: the host's. */
+  idMaps?: IdMaps;
 }

@@ -137,10 +137,13 @@ async function readFeatures(
     apparmor: apparmor.startsWith('Y'),
     selinux: await machine.exists('/sys/fs/selinux/enforce'),
     time_namespace: await namespace('time'),
-    user_namespace: await namespace('user'),
+    user_namespace:
+      (await namespace('user')) && (await text(machine, '/proc/sys/user/max_user_namespaces')).trim() !== '0',
     cgroup_namespace: await namespace('cgroup'),
     // mount_setattr(2): Linux 5.12, together with idmapped mounts.
     idmapped_mounts: atLeast(5, 12),
+    // overlayfs over idmapped mounts.
+    idmapped_layers: atLeast(5, 19),
     mount_attr_recursive: atLeast(5, 12),
     seccomp: /^Seccomp:/m.test(status),
     overlay: has('overlay'),
@@ -148,6 +151,7 @@ async function readFeatures(
     fuse: has('fuse'),
     ipv6: await machine.exists('/proc/net/if_inet6'),
     bfq: cgroup.mounts.blkio !== undefined && (await machine.exists(`${cgroup.mounts.blkio}/blkio.bfq.io_serviced`)),
+    blkio_weight: cgroup.mounts.blkio !== undefined && (await machine.exists(`${cgroup.mounts.blkio}/blkio.weight`)),
     psi: await machine.exists('/proc/pressure'),
     // cgroup.kill: Linux 5.14.
     cgroup_kill: cgroup.layout === 'v2' && atLeast(5, 14),

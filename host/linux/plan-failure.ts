@@ -23,6 +23,16 @@ export function planFailure(bytes: Uint8Array, failure: Failure): GantryError {
       { hint: 'Choose a directory of the image with -w, and a user who may enter it', details },
     );
   const message = `Cannot ${action(op, program)}: ${errnoText(failure.errno)} (${position(op)})`;
+  if (details.errno === 'ENOSPC' && ['clone', 'unshare', 'user_namespace'].includes(op.name))
+    return new GantryError('PLAN_FAILED', message, {
+      hint: 'A limit on namespaces is reached: raise those of /proc/sys/user/max_*_namespaces',
+      details,
+    });
+  if (isIdmap(op) && details.errno === 'EINVAL')
+    return new GantryError('UNSUPPORTED', message, {
+      hint: 'The file system there cannot map ids (mount_setattr(2), "ID-mapped mounts"): keep it on ext4, xfs or btrfs',
+      details,
+    });
   const hint = lacksController(op, details.errno) ? controllerHint : hints[details.errno];
   return new GantryError(codes[details.errno] ?? 'PLAN_FAILED', message, { hint, details });
 }
@@ -57,6 +67,11 @@ const hints: Record<string, string> = {
   EMFILE: 'Raise the limit on open files: ulimit -n',
 };
 
+/** Is it the op that gives a mount the ids of a user namespace. */
+function isIdmap({ name, note }: Op): boolean {
+  return name === 'mount_setattr' && note.endsWith('of the container');
+}
+
 function named(op: Op | undefined): string {
   return op === undefined ? '' : ` (${op.name})`;
 }
@@ -89,6 +104,8 @@ const verbs: Record<string, string> = {
   seccomp: 'install the seccomp filter',
   bpf_device: 'attach the device filter',
   setns: 'enter the namespace',
+  user_namespace: 'make the user namespace',
+  mount_setattr: 'set the attributes of the mount',
   capset: 'set the capabilities',
   setgroups: 'set the groups',
 };
@@ -120,7 +137,7 @@ function objectOf(op: Op, program: Program, depth = 0): string | undefined {
   const operands = chosen === undefined ? op.operands : op.operands.slice(chosen, chosen + 1);
   for (const operand of operands) if (operand.kind === 'string' && operand.text !== '') return operand.text;
   for (const operand of operands) {
-    if (operand.kind !== 'register' || operand.letter === 'p' || depth > 4) continue;
+    if (operand.kind !== 'register' || 'pr'.includes(operand.letter) || depth > 4) continue;
     const maker = program.ops.slice(0, op.index).findLast((other) => other.destination === operand.register);
     if (maker !== undefined) return objectOf(maker, program, depth + 1);
   }

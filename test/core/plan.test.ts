@@ -128,3 +128,50 @@ describe('bad input', () => {
     expect(run).toThrow(message);
   });
 });
+
+describe('the weight of block I/O', () => {
+  const weight = { blkioWeight: 300, blkioWeightDevice: [{ path: '/dev/sda', weight: 10 }] };
+  const withFeatures = (...features: string[]) => {
+    const facts = structuredClone(v1);
+    facts.features = [...facts.features.filter((name) => name !== 'bfq'), ...features];
+    return facts;
+  };
+  const ask = (request: PlanRequest): void => {
+    request.container.host.resources = weight;
+  };
+
+  it('goes to the file of the scheduler that the kernel has', () => {
+    expect(writes(ask)).toEqual(['blkio.bfq.weight=300', 'blkio.bfq.weight_device=8:0 10']);
+    expect(writes(ask, withFeatures('blkio_weight'))).toEqual(['blkio.weight=300', 'blkio.weight_device=8:0 10']);
+  });
+
+  it('is left out in docker’s words where there is none', () => {
+    const { cgroupWrites, warnings } = plan(ask, withFeatures());
+    expect(cgroupWrites.filter(({ controller }) => controller === 'blkio')).toEqual([]);
+    expect(warnings).toEqual([
+      'Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.',
+      'Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.',
+    ]);
+    expect(plan().warnings).toEqual([]);
+  });
+
+  it.each([
+    [10, 1],
+    [300, 2930],
+    [1000, 10000],
+  ])('%i is %i on v2, as runc converts it', (given, converted) => {
+    const found = writes((request) => (request.container.host.resources = { blkioWeight: given }), v2);
+    expect(found).toEqual([`io.bfq.weight=default ${given}`, `io.weight=default ${converted}`]);
+  });
+});
+
+describe('a limit whose controller is not there', () => {
+  it('is refused, not forgotten', () => {
+    const facts = structuredClone(v1);
+    delete facts.cgroup.mounts.memory;
+    expect(() => plan((request) => (request.container.host.resources = { memory: '64m' }), facts)).toThrow(
+      'Cannot set memory.limit_in_bytes: this kernel has no "memory" controller',
+    );
+    expect(() => plan(undefined, facts)).not.toThrow();
+  });
+});

@@ -23,7 +23,7 @@ export function hostFacts(layout: 'v1' | 'v2', architecture: 'x86_64' | 'aarch64
     cpusetMems: '0',
     memoryBytes: 8 * 1024 ** 3,
     swapAccounting: true,
-    features: ['seccomp', 'time_namespace', 'overlay'],
+    features: ['seccomp', 'time_namespace', 'user_namespace', 'idmapped_layers', 'overlay', 'bfq'],
     capabilities:
       'CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP NET_ADMIN SYS_ADMIN SYS_PTRACE SYS_TIME'
         .split(' ')

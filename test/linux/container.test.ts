@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -23,6 +24,7 @@ import {
 } from '../../core-asm/abi.ts';
 import { planContainer, planPool } from '../../host/core/plans.ts';
 import { readProgram } from '../../host/core/program.ts';
+import { planFailure } from '../../host/linux/plan-failure.ts';
 import type { PlanRequest } from '../../host/plan-types.ts';
 import { runPlan, startExecutor } from '../helpers/executor.ts';
 import { hostFacts, planRequest } from '../helpers/plan-requests.ts';
@@ -35,6 +37,8 @@ const reason = !existsSync('/sys/fs/cgroup/memory/cgroup.procs')
     : process.getuid?.() !== 0
       ? 'root is needed'
       : '';
+const noBfq = !existsSync('/sys/fs/cgroup/blkio/blkio.bfq.io_serviced');
+if (noBfq && !reason) console.log('The weight of block I/O is not tested: this kernel has no BFQ');
 if (reason) console.log(`Containers are not tested: ${reason}`);
 
 describe.skipIf(reason)('a planned container', () => {
@@ -151,6 +155,13 @@ describe.skipIf(reason)('a planned container', () => {
     expect((await runPlan(socket, plan)).output).toMatch(/fork/);
   });
 
+  it.skipIf(noBfq)('has the weight of block I/O that it is given', async () => {
+    const { plan } = planFor(['cat', '/sys/fs/cgroup/blkio/blkio.bfq.weight'], (request) => {
+      request.container.host.resources = { blkioWeight: 300 };
+    });
+    expect((await runPlan(socket, plan)).output).toBe('300\n');
+  });
+
   it('starts from a pool slot, in cgroups that were joined ahead', async () => {
     const slot = `slot-${process.pid}`;
     const { plan, request } = planFor(['sh', '-c', 'echo pooled; exit 4'], (made) => {
@@ -163,6 +174,39 @@ describe.skipIf(reason)('a planned container', () => {
     expect(outcome.exitCode).toBe(4);
     expect(outcome.frames).toContain(FRAME_READY);
     expect(existsSync(`/sys/fs/cgroup/memory/${parent}/${slot}`)).toBe(false);
+  });
+
+  it.each([
+    ['this kernel', undefined],
+    ['a kernel that takes all layers in one option', [6, 1]],
+  ] as const)('maps its ids as planned for %s', async (_name, kernel) => {
+    const { plan, own } = planFor(['sh', '-c', 'cat /proc/self/uid_map; echo x > /made; id'], (request) => {
+      request.container.host.uidMaps = ['0:300000:65536'];
+      if (kernel !== undefined) request.facts.kernel = [...kernel];
+    });
+    const { output, failure } = await runPlan(socket, plan);
+    expect(failure).toBeUndefined();
+    expect(output.replace(/ +/g, ' ')).toBe(' 0 300000 65536\nuid=0 gid=0\n');
+    expect(statSync(join(own, 'upper/made')).uid).toBe(0);
+  });
+
+  it('maps its ids from a pool slot too, and says on which file system that is impossible', async () => {
+    const slot = `slot-mapped-${process.pid}`;
+    const { plan, request } = planFor(['id'], (made) => {
+      made.pooledSlot = slot;
+      made.container.host.uidMaps = ['0:300000:65536'];
+    });
+    expect((await runPlan(socket, plan, planPool(request.facts, slot, parent))).output).toBe('uid=0 gid=0\n');
+    const { plan: onProc } = planFor(['id'], (made) => {
+      made.container.host.uidMaps = ['0:300000:65536'];
+      made.rootfs.lower = ['/proc/sys'];
+    });
+    const { failure } = await runPlan(socket, onProc);
+    const error = planFailure(onProc.setup, { op: 0, errno: 0, phase: 0, ...failure });
+    expect(error.message).toMatch(
+      /Cannot set the attributes of the mount "\/proc\/sys": .*files of root belong to root/,
+    );
+    expect(error.hint).toContain('The file system there cannot map ids');
   });
 
   it('fails at its execve where the program does not exist', async () => {

@@ -100,7 +100,9 @@ describe.skipIf(reason)('an executor with sanitizers', () => {
   const facts = hostFacts('v1', process.arch === 'arm64' ? 'aarch64' : 'x86_64');
   const names = Object.keys(configurations);
   /** As on a host with cgroups, which the jail does not have: they end early. */
-  const shallow = names.slice(0, 12).map((name) => planContainer(planRequest(facts, configurations[name])).setup);
+  const shallow = [...names.slice(0, 12), 'user namespace, mounts'].map(
+    (name) => planContainer(planRequest(facts, configurations[name])).setup,
+  );
   /** Without cgroups, on a root that is there: they run to the execve. */
   const deep = ['plain', 'tmpfs', 'user', 'terminal', 'no capabilities', 'read-only root'].map((name) => {
     const request = planRequest(

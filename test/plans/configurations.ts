@@ -26,6 +26,8 @@ const container =
     Object.assign(request.container, change);
   };
 
+const mapped: Partial<HostConfig> = { userMode: 'auto', uidMaps: ['0:1879048192:65536'] };
+
 const bridge: Change = (request) => {
   const link = { bridge: 'gantry0', bridgeIndex: 7, hostName: 'gv0123456789', name: 'eth0', mac: '02:42:ac:11:00:02' };
   request.network = {
@@ -67,9 +69,45 @@ export const configurations: Record<string, Change> = {
     request.joinPids = { pid: 4711 };
   },
   'ipc host': host({ ipcMode: 'host' }),
+  'ipc of a container': (request) => {
+    request.container.host.ipcMode = 'container:other';
+    request.joinPids = { ipc: 4711 };
+  },
   'uts host': host({ utsMode: 'host' }),
   'cgroup host': host({ cgroupMode: 'host' }),
   'time offset': host({ timeOffset: 'monotonic=86400,boottime=3600.5' }),
+  'time of a container': (request) => {
+    request.container.host.timeMode = 'container:other';
+    request.joinPids = { time: 4711 };
+  },
+  'user namespace': host({ userMode: 'auto', uidMaps: ['0:1879048192:65536'] }),
+  'user namespace by hand': host({ uidMaps: ['0:100000:1000', '1000:5000:10'], gidMaps: ['0:200000:3000'] }),
+  'user namespace of another': (request) => {
+    Object.assign(request.container.host, {
+      userMode: 'container:other',
+      pidMode: 'container:other',
+      uidMaps: ['0:100000:65536'],
+    });
+    request.joinPids = { user: 4711, pid: 4711 };
+  },
+  'user namespace, others of the host': (request) => {
+    Object.assign(request.container.host, { ...mapped, pidMode: 'host', ipcMode: 'host', cgroupMode: 'host' });
+    request.network = { mode: 'host', interfaces: [], sysctls: {} };
+  },
+  'user namespace, mounts': (request) => {
+    Object.assign(request.container.host, mapped);
+    request.mounts = [
+      { type: 'volume', source: '/srv/volume', target: '/volume', sourceIsDirectory: true, copyUp: true },
+      { type: 'bind', source: '/srv/plain', target: '/plain', sourceIsDirectory: true },
+      { type: 'bind', source: '/srv/own', target: '/own', sourceIsDirectory: true, idmap: true, readOnly: true },
+      { type: 'bind', source: '/srv/shared', target: '/shared', sourceIsDirectory: true, propagation: 'rshared' },
+    ];
+  },
+  'user namespace, user and terminal': (request) => {
+    Object.assign(request.container.host, mapped, { ulimits: [{ name: 'nofile', soft: 1024, hard: 1048576 }] });
+    Object.assign(request.container, { tty: true, openStdin: true });
+    request.user = { uid: 1000, gid: 1000, additionalGids: [10], home: '/' };
+  },
   memory: resources({ memory: '64m' }),
   'memory and swap': resources({ memory: '64m', memorySwap: '96m' }),
   'memory, unlimited swap': resources({ memory: '64m', memorySwap: -1 }),
@@ -82,6 +120,7 @@ export const configurations: Record<string, Change> = {
   cpuset: resources({ cpusetCpus: '0-1,3', cpusetMems: '0' }),
   'pids limit': resources({ pidsLimit: 64 }),
   'blkio weight': resources({ blkioWeight: 300 }),
+  'blkio weight of a device': resources({ blkioWeightDevice: [{ path: '/dev/sda', weight: 500 }] }),
   'blkio rates': resources({
     blkioDeviceReadBps: [{ path: '/dev/sda', rate: '1m' }],
     blkioDeviceWriteIOps: [{ path: '/dev/sda', rate: 100 }],

@@ -7,6 +7,7 @@ import { type Guest, startGuest, whyNoGuest } from './guest.ts';
 import { isolationScenarios } from './isolation.ts';
 import { limitScenarios } from './limits.ts';
 import { processScenarios } from './processes.ts';
+import { userNamespaceScenarios } from './user-namespaces.ts';
 
 export function testInGuest(architecture: Architecture): void {
   describe.skipIf(whyNoGuest(architecture))(`a container on cgroup v2, ${architecture}`, () => {
@@ -32,6 +33,7 @@ export function testInGuest(architecture: Architecture): void {
     processScenarios(() => containers);
     limitScenarios(() => containers);
     deviceScenarios(() => containers);
+    userNamespaceScenarios(() => containers);
 
     it('leaves no cgroup, no mount and no process behind', async () => {
       expect(await guest.ok('find /sys/fs/cgroup/gantry -mindepth 1 -type d; grep -c overlay /proc/mounts; true')).toBe(

@@ -56,6 +56,11 @@ static void show_process(void) {
     row("PID", text);
     status_value("Groups", groups, sizeof groups);
     snprintf(text, sizeof text, "%u:%u%s", getuid(), getgid(), getuid() == 0 ? " (root in here)" : "");
+    size_t length = strlen(text);
+    unsigned inside, outside;
+    char map[128];
+    if (first_line("/proc/self/uid_map", map, sizeof map) && sscanf(map, "%u %u", &inside, &outside) == 2 && inside != outside)
+        snprintf(text + length, sizeof text - length, ", id %u is %u on the host", inside, outside);
     row("user", text);
     row("hostname", host);
 }

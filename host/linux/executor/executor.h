@@ -89,9 +89,12 @@ int read_report(struct runner *runner, struct report *report, int *fd, int flags
 void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd);
 int64_t op_wait(struct runner *runner, uint32_t index);
 int64_t op_release(struct runner *runner);
+int64_t op_own_stdio(struct runner *runner, uid_t uid, gid_t gid);
 int64_t op_stdio(struct runner *runner, int root);
 int64_t op_open_terminal(int root, const char *path);
 int64_t op_execve(const char *file, char *args, size_t args_length, char *env, size_t env_length);
+// userns.c
+int64_t op_user_namespace(const char *uids, size_t uids_length, const char *gids, size_t gids_length);
 // files.c
 int open_in_root(int root, const char *path, int flags);
 int open_null(int root, int flags);

@@ -241,6 +241,15 @@ int64_t op_stdio(struct runner *runner, int root) {
     return 0;
 }
 
+// In L, with the host's privileges: a process that is not root opens /dev/stdout by its owner's permission.
+int64_t op_own_stdio(struct runner *runner, uid_t uid, gid_t gid) {
+    int pipes[] = {runner->channels.in[0], runner->channels.out[1], runner->channels.err[1]};
+    for (size_t i = 0; i < sizeof pipes / sizeof *pipes; i++)
+        if (fchown(pipes[i], uid, gid))
+            return -errno;
+    return 0;
+}
+
 // pts(4): a new pair of the container's own devpts becomes the controlling terminal.
 int64_t op_open_terminal(int root, const char *path) {
     int master = open_in_root(root, path, O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;

@@ -33,7 +33,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_CONTAINER_PIDFD] = "", [ABI_OP_SUPERVISE] = "ii", [ABI_OP_CONTROL_SOCKET] = "s", [ABI_OP_LOG] = "sii",
     [ABI_OP_EXIT_RECORD] = "s", [ABI_OP_OOM_EVENTS] = "s", [ABI_OP_REMOVE_TREE] = "is", [ABI_OP_MASK] = "isi",
     [ABI_OP_READ_ONLY_PATH] = "is", [ABI_OP_KILL_CGROUP] = "si", [ABI_OP_FREEZE] = "sii", [ABI_OP_COPY_UP] = "ii",
-    [ABI_OP_SEAL] = "", [ABI_OP_CONTAINER_CGROUP] = "s",
+    [ABI_OP_SEAL] = "", [ABI_OP_USER_NAMESPACE] = "bnbn", [ABI_OP_OWN_STDIO] = "ii", [ABI_OP_CONTAINER_CGROUP] = "s",
     [ABI_OP_ARCHIVE] = "isssii",
 };
 
@@ -113,7 +113,7 @@ static bool blocks_fit(const struct program *program, uint32_t *bad_op) {
             else
                 clone_end = block_end;
         }
-        if (op->code == ABI_OP_PARK && !in_launch)
+        if ((op->code == ABI_OP_PARK || op->code == ABI_OP_USER_NAMESPACE || op->code == ABI_OP_OWN_STDIO) && !in_launch)
             return false;
         if (op->code == ABI_OP_WAIT && !in_clone && (in_launch || launch_end == 0))
             return false;
