@@ -30,13 +30,14 @@ import { Bytes, ByteWriter } from '../bytes';
 import { deviceFilter } from '../devices/filter';
 import { v1DeviceWrites } from '../devices/v1';
 import { Json } from '../json';
-import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, O_CLOEXEC } from '../kernel';
+import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWTIME, CLONE_NEWUSER, O_CLOEXEC } from '../kernel';
 import { containerLinks, hostLinks, settleHostLinks } from '../network/links';
 import { CgroupWrite, cgroupWrites } from '../resources/writes';
 import { filterFlags } from '../seccomp/profile';
 import { namespaceFlag } from '../spec/namespaces';
 import { cgroupParent } from '../spec/specify';
 import { UserNamespace } from '../spec/user-namespace';
+import { refuse } from '../status';
 import {
   CgroupPlaces,
   joinCgroups,
@@ -95,8 +96,13 @@ export function planSetup(
   program.imm(slot.length > 0 ? LAUNCH_PARKED : 0).because('a process inside the cgroups, to be cloned from');
   const pid = program.into();
   if (slot.length == 0) joinCgroups(program, places);
-  const flags = enterNamespaces(program, spec.child('linux'));
+  let flags = enterNamespaces(program, spec.child('linux'));
   const user = new UserNamespace(request);
+  if (slot.length > 0) {
+    // The slot's launcher has made the network namespace already: its child inherits it, but for one that a user namespace shall own.
+    if ((flags & CLONE_NEWNET) == 0) refuse('BAD_INPUT', 'pooledSlot');
+    if (!user.active) flags &= ~CLONE_NEWNET;
+  }
   ownPipes(program, user, spec.child('process'));
   const sources = new Sources();
   openSharedMemory(program, request, spec, sources);
@@ -259,13 +265,14 @@ export function planTeardown(program: ProgramWriter, request: Json): void {
   removeCgroups(program, placesOf(request, request.str('id')));
 }
 
-/** A pool slot: cgroups under the slot's name and a launcher parked in them. */
+/** A pool slot: cgroups under the slot's name, and a launcher parked in them and in a network namespace of its own. */
 export function planSlot(program: ProgramWriter, request: Json): void {
   const places = placesOf(request, request.str('id'));
   makeCgroups(program, places, request.child('facts'));
   const launch = program.op(OP_LAUNCH).block();
   program.imm(0);
   joinCgroups(program, places);
+  program.op(OP_UNSHARE).imm(CLONE_NEWNET).because('for a container with a network of its own');
   program.op(OP_PARK);
   program.endBlock(launch);
 }

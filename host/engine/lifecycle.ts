@@ -8,7 +8,7 @@ import { type Container, runningProcess } from './container.ts';
 import type { Context } from './context.ts';
 import { sharedIdMaps } from './id-maps.ts';
 import { shareNetworkFiles, writeNetworkFiles } from './network/network-files.ts';
-import { type FindRunning, namedDevices, planRecord } from './planning.ts';
+import { type FindRunning, fitsSlot, namedDevices, planRecord } from './planning.ts';
 import { removeRecord } from './state-store.ts';
 import { SIGKILL, signalNumber } from './signals.ts';
 
@@ -64,7 +64,7 @@ export function createLifecycle(
     await container.settled;
     await Promise.all([...container.copies].map(({ exited }) => exited));
     clearTimeout(restarts.get(container)?.timer);
-    const slot = backend.reserveSlot(parentOf(container));
+    const slot = fitsSlot(record.config.host) ? backend.reserveSlot(parentOf(container)) : undefined;
     try {
       const attached = container.attachWanted;
       const [facts, image] = await Promise.all([

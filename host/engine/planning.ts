@@ -90,6 +90,11 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
   };
 }
 
+/** A prepared slot has a network namespace: it is no place for a container that shares another one. */
+export function fitsSlot({ networkMode }: HostConfig): boolean {
+  return networkMode !== 'host' && !networkMode.startsWith('container:');
+}
+
 export function planRecord(context: Context, record: ContainerRecord, planning: Planning): Plan {
   return planContainer(planRequest(context, record, planning));
 }
