@@ -174,13 +174,15 @@ export const OP_USER_NAMESPACE = 100;
 /** own_stdio(uid, gid): in the launcher: the pipes that become fds 0–2 belong to this user of the host, who may reopen them. */
 export const OP_OWN_STDIO = 101;
 /** container_cgroup(mount point): in an exec's supervisor: the v2 cgroup that the container's first process is in. Result: O_PATH fd. */
-export const OP_CONTAINER_CGROUP = 105;
+export const OP_CONTAINER_CGROUP = 102;
 /**
  * archive(ARCHIVE_*, directory, name, name in the archive, uid, gid): in the child, never returns: confines itself, then reads
  * or writes files below its root (archive.c). Name "" is the directory itself; ids of -1 are those of the archive.
  */
-export const OP_ARCHIVE = 110;
-export const OP_END = 120;
+export const OP_ARCHIVE = 103;
+/** inode_flags(path, FS_*_FL): adds flags of ioctl_iflags(2) to a directory. */
+export const OP_INODE_FLAGS = 104;
+export const OP_END = 105;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;

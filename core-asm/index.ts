@@ -3,7 +3,7 @@ import { PLAN_VERSION } from './abi';
 import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
-import { planControl as planControlOf, planRemoval as planRemovalOf } from './plan/control';
+import { planControl as planControlOf, planRemoval as planRemovalOf, planSpread as planSpreadOf } from './plan/control';
 import { planArchive as planArchiveOf } from './plan/archive';
 import {
   planBridge,
@@ -185,6 +185,16 @@ export function planRemoval(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
   planRemovalOf(program, request);
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** {facts, paths} → program after which what is made below those directories lies apart. */
+export function planSpread(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planSpreadOf(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
   return finish(out);

@@ -176,6 +176,8 @@ export interface Backend {
   archive(controlSocket: string | undefined, program: Uint8Array): Promise<RunningProcess>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
+  /** Directories that were just made: what will be made below them has nothing to do with each other. */
+  spread(directories: string[]): Promise<void>;
   /** Removes trees with all that is in them; one that cannot be removed does not keep the others. */
   removeTrees(paths: string[]): Promise<void>;
   /** Index of a network interface of the machine that runs the containers; undefined where none is up. */

@@ -147,3 +147,8 @@ export function planControl({ facts, id, cgroupParent, action, signal }: Control
 export function planRemoval(facts: HostFacts, paths: string[]): Uint8Array {
   return callCore('planRemoval', encode({ facts: { architecture: facts.architecture }, paths }));
 }
+
+/** Plans that what is made below these directories lies apart on the disk. */
+export function planSpread(facts: HostFacts, paths: string[]): Uint8Array {
+  return callCore('planSpread', encode({ facts: { architecture: facts.architecture }, paths }));
+}

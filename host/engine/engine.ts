@@ -76,7 +76,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   mkdirSync(paths.runRoot, { recursive: true, mode: 0o700 });
   makePrivate(paths.memoryRoot);
   const files = engineFiles(paths);
-  makeDirectories(files);
+  if (makeDirectories(files).fresh) backend.spread([files.containers]).catch(() => {});
   const images = openImages();
   const trash = createTrash(files.trash, (paths) => backend.removeTrees(paths));
   const volumes = openVolumes(files.volumes);

@@ -1,5 +1,5 @@
 // Names of every file and directory below the engine's roots.
-import { closeSync, constants, lstatSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 import type { EnginePaths } from '../paths.ts';
@@ -69,13 +69,15 @@ export function engineFiles({ dataRoot, memoryRoot }: EnginePaths): EngineFiles 
   };
 }
 
-/** Makes the fixed directories. The two empty ones are what masks and pivots use; nothing is ever put into them. */
-export function makeDirectories(files: EngineFiles): void {
+/** Makes the fixed directories; `fresh`: the data root had none. The two empty ones are what masks and pivots use; nothing is ever put into them. */
+export function makeDirectories(files: EngineFiles): { fresh: boolean } {
+  const fresh = !existsSync(files.containers);
   for (const path of [files.containers, files.volumes, files.trash, files.running])
     mkdirSync(path, { recursive: true, mode: 0o700 });
   for (const path of [files.emptyDirectory, `${files.emptyDirectory}-mask`])
     mkdirSync(path, { recursive: true, mode: 0o555 });
   makeScaffold(files.scaffold);
+  return { fresh };
 }
 
 /**

@@ -3,7 +3,7 @@ import { readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
-import { planControl, planRemoval } from '../core/plans.ts';
+import { planControl, planRemoval, planSpread } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { cgroupDirectories } from './cgroup-layout.ts';
 import { type Connection, openConnection } from './connection.ts';
@@ -112,6 +112,9 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       return started;
     },
     run,
+    async spread(directories) {
+      await run(planSpread(await facts(), directories));
+    },
     async removeTrees(paths) {
       await run(planRemoval(await facts(), paths));
     },

@@ -105,6 +105,7 @@ int64_t op_replace_in_root(int root, const char *path, const char *target, mode_
 int64_t op_mask(int root, const char *path, int empty);
 int64_t op_read_only_path(int root, const char *path);
 // trees.c
+int64_t op_inode_flags(const char *path, int flags);
 int64_t op_remove_tree(int directory, const char *path);
 int64_t op_copy_up(int source, int target);
 // cgroup.c

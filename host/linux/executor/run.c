@@ -118,6 +118,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_LOG: return op_log(runner, TEXT(0), (uint64_t)NUMBER(1), (uint32_t)NUMBER(2));
     case ABI_OP_EXIT_RECORD: return op_exit_record(runner, TEXT(0));
     case ABI_OP_OOM_EVENTS: return op_oom_events(runner, TEXT(0));
+    case ABI_OP_INODE_FLAGS: return op_inode_flags(TEXT(0), FD(1));
     case ABI_OP_REMOVE_TREE: return op_remove_tree(FD(0), TEXT(1));
     case ABI_OP_MASK: return op_mask(FD(0), TEXT(1), FD(2));
     case ABI_OP_READ_ONLY_PATH: return op_read_only_path(FD(0), TEXT(1));

@@ -2,6 +2,8 @@
 #include "executor.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -9,6 +11,18 @@
 
 #define REMOVE_DEPTH 64 // Fds that a removal holds.
 #define COPY_DEPTH 256
+
+int64_t op_inode_flags(const char *path, int flags) {
+    int known = 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int64_t result = result_of(ioctl(fd, FS_IOC_GETFLAGS, &known));
+    known |= flags;
+    if (result == 0)
+        result = result_of(ioctl(fd, FS_IOC_SETFLAGS, &known));
+    close(fd);
+    return result;
+}
 
 // Where a removal is: what lies deeper than the fds reach is moved up below `top`, whose turn comes again.
 struct removal {
