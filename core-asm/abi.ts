@@ -182,7 +182,9 @@ export const OP_CONTAINER_CGROUP = 102;
 export const OP_ARCHIVE = 103;
 /** inode_flags(path, FS_*_FL): adds flags of ioctl_iflags(2) to a directory. */
 export const OP_INODE_FLAGS = 104;
-export const OP_END = 105;
+/** write_lines(dirfd, path, data, length): as write_file, but each line by a write of its own: files that take one rule a write. */
+export const OP_WRITE_LINES = 105;
+export const OP_END = 106;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;

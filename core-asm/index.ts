@@ -98,10 +98,26 @@ function architectureOf(request: Json): string {
   return request.child('facts').str('architecture');
 }
 
-/** Plan request JSON and seccomp filter → parts: {spec, cgroupWrites} JSON, set-up, tear-down, warnings. */
+/** Plan request JSON and seccomp filter → parts: set-up program, tear-down program, warnings (NUL-terminated). */
 export function planContainer(pointer: usize, length: i32, filter: usize, filterSize: i32): i32 {
   const request = input(pointer, length);
-  const out = new ByteWriter(65536);
+  const spec = specify(request);
+  const setup = new ProgramWriter(architectureOf(request));
+  planSetup(setup, request, spec, allWrites(spec, request.child('facts')), new Bytes(filter, filterSize));
+  const teardown = new ProgramWriter(architectureOf(request));
+  planTeardownOf(teardown, request);
+  const out = new ByteWriter(setup.size + teardown.size + 1024);
+  programPart(out, setup);
+  programPart(out, teardown);
+  const notes = new ByteWriter(256);
+  for (let i = 0; i < warnings().length; i++) notes.cstring(warnings()[i]);
+  part(out, notes);
+  return finish(out);
+}
+
+/** The same request → {spec, cgroupWrites} JSON: for those who want to see it. */
+export function describeContainer(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
   const spec = specify(request);
   const writes = allWrites(spec, request.child('facts'));
   const list = Json.array();
@@ -112,18 +128,8 @@ export function planContainer(pointer: usize, length: i32, filter: usize, filter
         .set('file', Json.of(writes[i].file))
         .set('value', Json.of(writes[i].value)),
     );
-  const setup = new ProgramWriter(architectureOf(request));
-  planSetup(setup, request, spec, writes, new Bytes(filter, filterSize));
-  const teardown = new ProgramWriter(architectureOf(request));
-  planTeardownOf(teardown, request);
-  const json = new ByteWriter(16384);
-  writeJson(json, Json.object().set('spec', spec).set('cgroupWrites', list));
-  part(out, json);
-  programPart(out, setup);
-  programPart(out, teardown);
-  const notes = new ByteWriter(256);
-  for (let i = 0; i < warnings().length; i++) notes.cstring(warnings()[i]);
-  part(out, notes);
+  const out = new ByteWriter(16384);
+  writeJson(out, Json.object().set('spec', spec).set('cgroupWrites', list));
   return finish(out);
 }
 

@@ -8,6 +8,7 @@ import {
   OP_REMOVE_CGROUP,
   OP_RENAMEAT2,
   OP_WRITE_FILE,
+  OP_WRITE_LINES,
   POLICY_IGNORE,
 } from '../abi';
 import { Bytes } from '../bytes';
@@ -124,7 +125,18 @@ export function limitCgroups(program: ProgramWriter, places: CgroupPlaces, write
       if (write.controller != 'devices') refuse('NO_CONTROLLER', write.file, write.controller);
       continue;
     }
-    writeFile(program, directory + '/' + write.file, write.value).policy(write.policy);
+    let value = write.value;
+    let more = i + 1;
+    for (; more < writes.length && writes[more].goesWith(write); more++) value += '\n' + writes[more].value;
+    if (more == i + 1) writeFile(program, directory + '/' + write.file, value).policy(write.policy);
+    else
+      program
+        .op(OP_WRITE_LINES)
+        .imm(AT_FDCWD)
+        .str(directory + '/' + write.file)
+        .content(value)
+        .policy(write.policy);
+    i = more - 1;
   }
   const memory = places.of('memory');
   if (memory != '') program.op(OP_OOM_EVENTS).str(memory + (places.unified ? '/memory.events' : '/memory.oom_control'));

@@ -11,6 +11,11 @@ export class CgroupWrite {
     public value: string,
     public policy: i32 = POLICY_FAIL,
   ) {}
+
+  /** Another line of the same file. */
+  goesWith(other: CgroupWrite): bool {
+    return this.controller == other.controller && this.file == other.file && this.policy == other.policy;
+  }
 }
 
 /** All writes but the device rules. */

@@ -46,18 +46,17 @@ function parts(bytes: Uint8Array): Uint8Array[] {
  */
 export function planContainer(request: PlanRequest): Plan {
   const seccomp = seccompFilter(request.container, request.facts);
-  const [json, setup, teardown, warnings] = parts(
-    callCore('planContainer', encode({ ...request, seccompFlags: seccomp.flags }), seccomp.filter),
-  );
+  const input = encode({ ...request, seccompFlags: seccomp.flags });
+  const [setup, teardown, warnings] = parts(callCore('planContainer', input, seccomp.filter));
   lintPlan(setup!);
-  let parsed: Described | undefined;
+  let known: Described | undefined;
   const described = (): Described => {
-    parsed ??= describe(json!, seccomp.profile);
-    return parsed;
+    known ??= describe(input, seccomp.profile);
+    return known;
   };
   return {
     id: request.id,
-    // Parsed when somebody asks: a start does not.
+    // Described when somebody asks: a start does not.
     get spec() {
       return described().spec;
     },
@@ -72,8 +71,11 @@ export function planContainer(request: PlanRequest): Plan {
 
 type Described = Pick<Plan, 'spec' | 'cgroupWrites'>;
 
-function describe(json: Uint8Array, profile: unknown): Described {
-  const described = JSON.parse(decoder.decode(json)) as { spec: Record<string, unknown>; cgroupWrites: CgroupWrite[] };
+function describe(input: Uint8Array, profile: unknown): Described {
+  const described = JSON.parse(decoder.decode(callCore('describeContainer', input))) as {
+    spec: Record<string, unknown>;
+    cgroupWrites: CgroupWrite[];
+  };
   if (profile !== undefined) Object.assign(described.spec.linux as object, { seccomp: profile });
   return described;
 }

@@ -79,7 +79,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
         program: plan.setup,
         lost: lost(recovery?.teardown ?? plan.teardown),
       });
-      connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(plan.setup, plan.teardown)]));
+      connection.send(frames.attach(attachFlags(options)), frames.run(plan.setup, plan.teardown));
       const settled = (): void => void pool.fill();
       started.then(settled, settled);
       return started;
@@ -101,14 +101,14 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     async exec(controlSocket, program, options) {
       const connection = await enter(controlSocket);
       const started = superviseProcess({ ...options, connection, program });
-      connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(program)]));
+      connection.send(frames.attach(attachFlags(options)), frames.run(program));
       return started;
     },
     async archive(controlSocket, program) {
       const options = { attachOutput: true, attachStdin: true };
       const connection = await (controlSocket === undefined ? executor.connect(silent) : enter(controlSocket));
       const started = superviseProcess({ ...options, connection, program });
-      connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(program)]));
+      connection.send(frames.attach(attachFlags(options)), frames.run(program));
       return started;
     },
     run,

@@ -10,7 +10,7 @@ export interface Listener {
 
 export interface Connection {
   /** False where the socket's buffer is full: then wait for `drained`. Nothing is sent on a closed connection. */
-  send(bytes: Uint8Array): boolean;
+  send(...chunks: Uint8Array[]): boolean;
   /** Resolves when all that was sent has left this process, or the connection is closed. */
   drained(): Promise<void>;
   /** Replaces the listener, between two frames too. */
@@ -63,7 +63,14 @@ function overSocket(socket: Socket, first: Listener): Connection {
   socket.once('close', () => listener.closed(failure));
 
   return {
-    send: (bytes) => socket.writable && socket.write(bytes),
+    send(...chunks) {
+      if (!socket.writable) return false;
+      socket.cork(); // One writev(2) for all.
+      let room = true;
+      for (const chunk of chunks) room = socket.write(chunk);
+      socket.uncork();
+      return room;
+    },
     drained: () =>
       new Promise((resolve) => {
         if (!socket.writable || socket.writableLength === 0) return resolve();

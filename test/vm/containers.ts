@@ -82,7 +82,7 @@ export async function containersIn(guest: Guest): Promise<Containers> {
   ) => {
     const connection = path === undefined ? await openConnection(executor, silent) : await enter(path);
     const started = superviseProcess({ ...options, connection, program });
-    connection.send(Buffer.concat([frames.attach(attachFlags(options)), frames.run(program, teardown)]));
+    connection.send(frames.attach(attachFlags(options)), frames.run(program, teardown));
     return collect(await started);
   };
 

@@ -53,6 +53,20 @@ int64_t op_write_file(int directory, const char *path, const char *data, size_t 
     return write_all(openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600), data, length);
 }
 
+int64_t op_write_lines(int directory, const char *path, const char *data, size_t length) {
+    int fd = openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    int64_t result = fd < 0 ? -errno : 0;
+    for (size_t at = 0; result >= 0 && at < length;) {
+        const char *newline = memchr(data + at, '\n', length - at);
+        size_t line = newline ? (size_t)(newline - data) - at : length - at;
+        result = result_of(write(fd, data + at, line));
+        at += line + 1;
+    }
+    if (fd >= 0)
+        close(fd);
+    return result < 0 ? result : 0;
+}
+
 // Only on procfs itself: something else mounted there gets nothing.
 int64_t op_write_proc(const char *path, const char *data, size_t length) {
     struct statfs info;

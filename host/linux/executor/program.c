@@ -34,7 +34,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_EXIT_RECORD] = "s", [ABI_OP_OOM_EVENTS] = "s", [ABI_OP_REMOVE_TREE] = "is", [ABI_OP_MASK] = "isi",
     [ABI_OP_READ_ONLY_PATH] = "is", [ABI_OP_KILL_CGROUP] = "si", [ABI_OP_FREEZE] = "sii", [ABI_OP_COPY_UP] = "ii",
     [ABI_OP_SEAL] = "", [ABI_OP_USER_NAMESPACE] = "bnbn", [ABI_OP_OWN_STDIO] = "ii", [ABI_OP_CONTAINER_CGROUP] = "s",
-    [ABI_OP_ARCHIVE] = "isssii", [ABI_OP_INODE_FLAGS] = "si",
+    [ABI_OP_ARCHIVE] = "isssii", [ABI_OP_INODE_FLAGS] = "si", [ABI_OP_WRITE_LINES] = "isbn",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {

@@ -88,6 +88,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_WAIT: return op_wait(runner, index);
     case ABI_OP_RELEASE: return op_release(runner);
     case ABI_OP_WRITE_FILE: return op_write_file(FD(0), TEXT(1), TEXT(2), SIZE(3), FD(4));
+    case ABI_OP_WRITE_LINES: return op_write_lines(FD(0), TEXT(1), TEXT(2), SIZE(3));
     case ABI_OP_WRITE_PROC: return op_write_proc(TEXT(0), TEXT(1), SIZE(2));
     case ABI_OP_WRITE_PID: return op_write_pid(FD(0), TEXT(1), NUMBER(2));
     case ABI_OP_PROC_PID_WRITE: return op_proc_pid_write(NUMBER(0), TEXT(1), TEXT(2), SIZE(3));
