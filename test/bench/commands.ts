@@ -14,9 +14,19 @@ export interface Peers {
   podman: string | undefined;
 }
 
+/** A peer that hangs (dockerd 20.10 loses an exit now and then) does not hold the others up. */
+const HANGS_MS = 20_000;
+
+/** Milliseconds; NaN where it hangs. */
 function wall(command: string, args: string[], env: NodeJS.ProcessEnv): number {
   const before = performance.now();
-  const { status, stderr } = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
+  const { status, stderr, error } = spawnSync(command, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env,
+    timeout: HANGS_MS,
+    killSignal: 'SIGKILL',
+  });
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT') return Number.NaN;
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: status ${status}: ${stderr}`);
   return performance.now() - before;
 }
