@@ -106,7 +106,7 @@ describe.skipIf(whyNoContainers() || whyNoServerImages())('an archive', () => {
       change();
       execFileSync('tar', ['-cf', `${broken}.tar`, '-C', broken, '.']);
       const { status, stderr } = await gantry('load', '-i', `${broken}.tar`);
-      expect(status).toBe(125);
+      expect(status).toBe(1);
       expect([stored('blobs/sha256'), stored('layers'), stored('ingest')]).toEqual([[], [], []]);
       return stderr;
     };
@@ -135,7 +135,7 @@ describe.skipIf(whyNoContainers() || whyNoServerImages())('an archive', () => {
     const full = at('full');
     execFileSync('mknod', [full, 'c', '1', '7']);
     const { status, stderr } = await gantry('save', '-o', full, 'box:1');
-    expect([status, stderr]).toEqual([125, expect.stringContaining('ENOSPC')]);
+    expect([status, stderr]).toEqual([1, expect.stringContaining('ENOSPC')]);
     expect(statSync(full).isCharacterDevice()).toBe(true);
     expect((await gantry('save', '-o', join(work, 'absent/box.tar'), 'box:1')).stderr).toContain('ENOENT');
     expect((await gantry('save', '-o', at('none.tar'), 'absent')).stderr).toContain('No such image: absent:latest');
