@@ -65,8 +65,13 @@ static void show_process(void) {
     row("hostname", host);
 }
 
+// Those that a machine boots with have fixed numbers below all that are made later (include/linux/proc_ns.h); for mnt and net
+// only recent kernels.
+#define FIRST_MADE_LATER 0xF0000000ul
+
 static void show_namespaces(void) {
     static const char *const names[] = {"pid", "mnt", "net", "ipc", "uts", "user", "cgroup", "time"};
+    char shared[96] = "";
     heading("Namespaces");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[64], target[64];
@@ -76,8 +81,12 @@ static void show_namespaces(void) {
         char *number = strchr(target, '[');
         char shown[64];
         snprintf(shown, sizeof shown, "%.*s", number ? (int)strcspn(number + 1, "]") : 1, number ? number + 1 : "-");
-        printf("%s%-7s%s %-14s%s", i % 4 == 0 ? "    " : "", names[i], "", shown, i % 4 == 3 ? "\n" : "");
+        if (number && strtoul(number + 1, NULL, 10) < FIRST_MADE_LATER)
+            snprintf(shared + strlen(shared), sizeof shared - strlen(shared), " %s", names[i]);
+        printf("    %-7s %s%s", names[i], shown, i % 4 == 3 ? "\n" : "");
     }
+    if (*shared)
+        printf("    %sthe machine's own:%s%s\n", faint(), shared, plain());
 }
 
 static void show_size(const char *name, const char *text) {
@@ -148,7 +157,7 @@ static void show_mounts(void) {
     }
     if (file)
         fclose(file);
-    snprintf(text, sizeof text, "%d, and nothing of the host's file system", count);
+    snprintf(text, sizeof text, "%d in all", count);
     row("mounts", text);
 }
 
@@ -174,33 +183,44 @@ static void show_security(void) {
         if (!((mask >> i) & 1))
             continue;
         if (column == 0 || column + (int)strlen(capabilities[i]) + 1 > 58) {
-            printf("%s%19s%s", column ? "\n" : "", "", faint());
+            printf("%s%18s%s", column ? "\n" : "", "", faint());
             column = 0;
         }
-        column += printf("%s ", capabilities[i]);
+        column += printf(" %s", capabilities[i]);
     }
     if (column)
         printf("%s\n", plain());
     status_value("Seccomp", value, sizeof value);
-    row("seccomp", *value == '2' ? "filtered" : *value == '1' ? "strict" : "off");
+    row("seccomp", *value == '2' ? "filter (mode 2)" : *value == '1' ? "strict (mode 1)" : "off (mode 0)");
     status_value("NoNewPrivs", value, sizeof value);
     row("no_new_privs", *value == '1' ? "on" : "off");
 }
 
+// One row an interface, addresses in the order of the kernel.
 static void show_network(void) {
     struct ifaddrs *list = NULL;
+    struct if_nameindex *interfaces = if_nameindex();
     heading("Network");
-    if (getifaddrs(&list))
+    if (!interfaces || getifaddrs(&list))
         return;
-    for (struct ifaddrs *at = list; at; at = at->ifa_next) {
-        char text[INET6_ADDRSTRLEN];
-        if (!at->ifa_addr || (at->ifa_addr->sa_family != AF_INET && at->ifa_addr->sa_family != AF_INET6))
-            continue;
-        const void *address = at->ifa_addr->sa_family == AF_INET ? (void *)&((struct sockaddr_in *)at->ifa_addr)->sin_addr
-                                                                : (void *)&((struct sockaddr_in6 *)at->ifa_addr)->sin6_addr;
-        row(at->ifa_name, inet_ntop(at->ifa_addr->sa_family, address, text, sizeof text));
+    for (struct if_nameindex *interface = interfaces; interface->if_index; interface++) {
+        char text[512] = "";
+        for (struct ifaddrs *at = list; at; at = at->ifa_next) {
+            char address[INET6_ADDRSTRLEN];
+            if (!at->ifa_addr || strcmp(at->ifa_name, interface->if_name))
+                continue;
+            int family = at->ifa_addr->sa_family;
+            if (family != AF_INET && family != AF_INET6)
+                continue;
+            const void *bytes = family == AF_INET ? (void *)&((struct sockaddr_in *)at->ifa_addr)->sin_addr
+                                                  : (void *)&((struct sockaddr_in6 *)at->ifa_addr)->sin6_addr;
+            inet_ntop(family, bytes, address, sizeof address);
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", *text ? ", " : "", address);
+        }
+        row(interface->if_name, *text ? text : "no address");
     }
     freeifaddrs(list);
+    if_freenameindex(interfaces);
 }
 
 int main(void) {
@@ -214,8 +234,8 @@ int main(void) {
     show_security();
     show_network();
     heading("Next");
-    printf("    gantry plan gantry/hello                  every system call, before it runs\n");
-    printf("    gantry run --rm -m 64m --read-only gantry/hello    see the limits change\n");
-    printf("    gantry load -i FILE, gantry pull IMAGE    bring an image of your own\n\n");
+    printf("    %-45s%s\n", "gantry plan gantry/hello", "every system call, before it runs");
+    printf("    %-45s%s\n", "gantry run -m 64m --read-only gantry/hello", "see the limits change");
+    printf("    %-45s%s\n\n", "gantry load -i FILE, gantry pull IMAGE", "bring an image of your own");
     return 0;
 }
