@@ -1,8 +1,12 @@
 // What one plan says and another does not: the longest common subsequence of their lines decides.
 
-/** Lines that only one of the two has, in order; op numbers do not count, for one flag shifts them all. */
+/** Lines that only one of the two has, in order; op numbers and offsets into the data do not count: one flag shifts them all. */
 export function diffLines(before: string[], after: string[]): string[] {
-  const key = (line: string): string => line.replace(/^\s*\d+ /, '').replace(/\$\d+/g, '$');
+  const key = (line: string): string =>
+    line
+      .replace(/^\s*\d+ /, '')
+      .replace(/\$\d+/g, '$')
+      .replace(/patch32\(0x[0-9a-f]+/, 'patch32(');
   const [a, b] = [before.map(key), after.map(key)];
   const lengths = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
   for (let i = a.length - 1; i >= 0; i--)

@@ -149,6 +149,13 @@ function isCertificateError(code: string): boolean {
   return /CERT|SELF_SIGNED|VERIFY_LEAF|ISSUER/.test(code) && !isClientRefused(code);
 }
 
+/** What the commonest failures mean. */
+const failures: Record<string, string> = {
+  ENOTFOUND: 'its host name is not known (ENOTFOUND)',
+  EAI_AGAIN: 'its host name cannot be looked up now (EAI_AGAIN)',
+  ECONNREFUSED: 'connection refused (ECONNREFUSED)',
+};
+
 function unreachable(name: string, host: string, cause: NodeJS.ErrnoException): GantryError {
   const { code = '', message } = cause;
   if (isClientRefused(code))
@@ -165,10 +172,14 @@ function unreachable(name: string, host: string, cause: NodeJS.ErrnoException): 
       hint: `If it is yours, put the certificate of its authority into /etc/docker/certs.d/${host}/ca.crt`,
       cause,
     });
-  return new GantryError('REGISTRY_FAILED', `Cannot reach the registry of "${name}": ${code || message}`, {
-    hint: 'Check the name of the registry and the network; an image can also be loaded from a file: gantry load -i FILE',
-    cause,
-  });
+  return new GantryError(
+    'REGISTRY_FAILED',
+    `Cannot reach the registry of "${name}": ${failures[code] ?? (code || message)}`,
+    {
+      hint: 'Check the name of the registry and the network; an image can also be loaded from a file: gantry load -i FILE',
+      cause,
+    },
+  );
 }
 
 function bodyText({ body }: Answer): Promise<string> {
