@@ -183,6 +183,8 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       ).warnings;
       record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
       record.warnings = [...record.warnings, ...(await context.networks.prepare(config))];
+      if (!['NONE', undefined].includes(config.healthcheck?.test[0]))
+        record.warnings.push('Health checks are not carried out: the container never becomes healthy or unhealthy');
       chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
       const container = createContainer(context, record);
       makeContainerDirectory(container.files);
