@@ -257,6 +257,8 @@ export interface Image {
   author?: string;
   /** Bytes of the unpacked layers. */
   size: number;
+  /** The same for each layer, lowest first. */
+  layerSizes: number[];
   /** Digests of the uncompressed layers, lowest first. */
   diffIds: string[];
   config: ImageConfig;

@@ -1,5 +1,6 @@
 // /containers: create, list, inspect and what changes a container's state.
 import type { Container, WaitCondition } from '../engine/container.ts';
+import { diskUsage } from '../engine/disk-usage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
 import { attachRoutes } from './attach-routes.ts';
@@ -58,6 +59,24 @@ export function containerRoutes(engine: Engine): Route[] {
     );
   };
 
+  const prune: Handler = async (call) => {
+    const filters = readFilters(call.query.get('filters'), ['label']);
+    let SpaceReclaimed = 0;
+    const ContainersDeleted: string[] = [];
+    for (const container of engine.list()) {
+      if (isLive(container) || !matchesLabels(container.record.config.labels, filters.label)) continue;
+      const bytes = await diskUsage(container.files.upper);
+      try {
+        await engine.remove(container, { force: false, volumes: false });
+      } catch {
+        continue; // It has started, or went, meanwhile.
+      }
+      ContainersDeleted.push(container.record.id);
+      SpaceReclaimed += bytes;
+    }
+    sendJson(call, { ContainersDeleted, SpaceReclaimed });
+  };
+
   const wait = async (call: Call, container: Container): Promise<void> => {
     const condition = (call.query.get('condition') || 'not-running') as WaitCondition;
     if (!['not-running', 'next-exit', 'removed'].includes(condition))
@@ -96,6 +115,7 @@ export function containerRoutes(engine: Engine): Route[] {
   return [
     { method: 'POST', path: '/containers/create', handler: create },
     { method: 'GET', path: '/containers/json', handler: list },
+    { method: 'POST', path: '/containers/prune', handler: prune },
     on('GET', '/json', async (call, container) => {
       const image = await engine.images.find(container.record.config.imageId).catch(() => undefined);
       const execs = engine.execs.of(container).filter(({ status }) => status === 'running');

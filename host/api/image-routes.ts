@@ -89,22 +89,43 @@ export function imageRoutes(engine: Engine): Route[] {
     );
   };
 
-  const remove = async (call: Call): Promise<void> => {
-    const name = call.params.name!;
-    const inUse = (id: string): string | undefined =>
-      engine
-        .list()
-        .find(({ record }) => record.config.imageId === id)
-        ?.record.id.slice(0, 12);
-    const { untagged, deleted } = await images.remove(name, flag(call, 'force'), inUse);
+  const inUse = (id: string): string | undefined =>
+    engine
+      .list()
+      .find(({ record }) => record.config.imageId === id)
+      ?.record.id.slice(0, 12);
+
+  const removeOne = async (name: string, force: boolean): Promise<{ lines: object[]; bytes: number }> => {
+    const { untagged, deleted, bytes } = await images.remove(name, force, inUse);
     events.emit('image', deleted.length > 0 ? 'delete' : 'untag', name, { name });
-    sendJson(call, [...untagged.map((Untagged) => ({ Untagged })), ...deleted.map((Deleted) => ({ Deleted }))]);
+    return {
+      lines: [...untagged.map((Untagged) => ({ Untagged })), ...deleted.map((Deleted) => ({ Deleted }))],
+      bytes,
+    };
+  };
+
+  const prune = async (call: Call): Promise<void> => {
+    const filters = readFilters(call.query.get('filters'), ['dangling', 'label']);
+    const all = filters.dangling?.some((value) => /^(0|false)$/.test(value)) ?? false;
+    const unused = (await images.list()).filter(
+      ({ id, tags, config }) =>
+        (all || tags.length === 0) && inUse(id) === undefined && matchesLabels(config.labels, filters.label),
+    );
+    let SpaceReclaimed = 0;
+    const ImagesDeleted: object[] = [];
+    for (const { id } of unused) {
+      const removed = await removeOne(id, true).catch(() => undefined); // A container has come meanwhile.
+      ImagesDeleted.push(...(removed?.lines ?? []));
+      SpaceReclaimed += removed?.bytes ?? 0;
+    }
+    sendJson(call, { ImagesDeleted, SpaceReclaimed });
   };
 
   return [
     { method: 'GET', path: '/images/json', handler: list },
     { method: 'POST', path: '/images/create', handler: pull },
     { method: 'POST', path: '/images/load', handler: load },
+    { method: 'POST', path: '/images/prune', handler: prune },
     { method: 'GET', path: '/images/get', handler: (call) => save(call, call.query.getAll('names')) },
     { method: 'GET', path: '/images/:name*/get', handler: (call) => save(call, [call.params.name!]) },
     {
@@ -126,7 +147,11 @@ export function imageRoutes(engine: Engine): Route[] {
         call.response.writeHead(201).end();
       },
     },
-    { method: 'DELETE', path: '/images/:name*', handler: remove },
+    {
+      method: 'DELETE',
+      path: '/images/:name*',
+      handler: async (call) => sendJson(call, (await removeOne(call.params.name!, flag(call, 'force'))).lines),
+    },
   ];
 }
 
@@ -222,14 +247,15 @@ function inspectJson(image: Image): object {
   };
 }
 
-function historyJson({ history, id, tags }: Image): object[] {
+function historyJson({ history, id, tags, layerSizes }: Image): object[] {
+  let layer = 0;
   return history
     .map((entry, index) => ({
       Id: index === history.length - 1 ? id : '<missing>',
       Created: Math.floor(Date.parse(entry.created ?? '1970-01-01T00:00:00Z') / 1000),
       CreatedBy: entry.createdBy ?? '',
       Tags: index === history.length - 1 ? tags : null,
-      Size: 0,
+      Size: entry.emptyLayer ? 0 : (layerSizes[layer++] ?? 0),
       Comment: entry.comment ?? '',
     }))
     .reverse();

@@ -1,4 +1,5 @@
 // /volumes: list, create, inspect, remove, prune.
+import { diskUsage } from '../engine/disk-usage.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Volume } from '../engine/volumes.ts';
 import { readFields } from './fields.ts';
@@ -32,8 +33,16 @@ export function volumeRoutes(engine: Engine): Route[] {
         (volume) =>
           (all || volume.anonymous) && user(volume.name) === undefined && matchesLabels(volume.labels, filters.label),
       );
-    for (const { name } of unused) engine.removeVolume(name);
-    sendJson(call, { VolumesDeleted: unused.map(({ name }) => name), SpaceReclaimed: 0 });
+    let SpaceReclaimed = 0;
+    const VolumesDeleted: string[] = [];
+    for (const { name, path } of unused) {
+      const bytes = await diskUsage(path);
+      if (user(name) !== undefined) continue; // A container has come meanwhile.
+      engine.removeVolume(name);
+      VolumesDeleted.push(name);
+      SpaceReclaimed += bytes;
+    }
+    sendJson(call, { VolumesDeleted, SpaceReclaimed });
   };
 
   return [

@@ -17,6 +17,10 @@ const volumes =
   (name: string): Load =>
   async () =>
     (await import('./volumes.ts')).commands[name]!;
+const prune =
+  (name: string): Load =>
+  async () =>
+    (await import('./prune.ts')).commands[name]!;
 
 const table: Record<string, Load> = {
   run: async () => (await import('./run.ts')).run,
@@ -41,17 +45,20 @@ const table: Record<string, Load> = {
   inspect: async () => (await import('./inspect.ts')).inspect,
   stats: async () => (await import('./stats.ts')).stats,
   events: async () => (await import('./system.ts')).events,
+  'container prune': prune('container'),
   images: images('images'),
   pull: images('pull'),
   load: images('load'),
   save: images('save'),
   tag: images('tag'),
   rmi: images('rmi'),
+  history: async () => (await import('./history.ts')).history,
+  'image prune': prune('image'),
   'volume ls': volumes('ls'),
   'volume create': volumes('create'),
   'volume inspect': volumes('inspect'),
   'volume rm': volumes('rm'),
-  'volume prune': volumes('prune'),
+  'volume prune': prune('volume'),
   info: async () => (await import('./system.ts')).info,
   version: async () => (await import('./system.ts')).version,
   doctor: async () => (await import('./doctor.ts')).doctor,
@@ -59,16 +66,48 @@ const table: Record<string, Load> = {
   completion: async () => (await import('./completion.ts')).completion,
 };
 
-/** Docker's longer names for the same. */
-const aliases: Record<string, string> = {
-  'container ls': 'ps',
-  'container ps': 'ps',
-  'image ls': 'images',
-  'image rm': 'rmi',
-  'system info': 'info',
-  'system events': 'events',
-  'volume list': 'volume ls',
-  'volume remove': 'volume rm',
+const same = (names: string): Record<string, string> =>
+  Object.fromEntries(names.split(' ').map((name) => [name, name]));
+
+/** Docker's longer names: group → second word → name in the table. */
+const groups: Record<string, Record<string, string>> = {
+  container: {
+    ...same(
+      'run create exec attach start stop restart kill pause unpause rm cp rename wait port top logs inspect stats',
+    ),
+    ls: 'ps',
+    list: 'ps',
+    ps: 'ps',
+    remove: 'rm',
+    prune: 'container prune',
+  },
+  image: {
+    ...same('pull load save tag inspect history'),
+    ls: 'images',
+    list: 'images',
+    rm: 'rmi',
+    remove: 'rmi',
+    prune: 'image prune',
+  },
+  volume: {
+    ...Object.fromEntries(['ls', 'create', 'inspect', 'rm', 'prune'].map((name) => [name, `volume ${name}`])),
+    list: 'volume ls',
+    remove: 'volume rm',
+  },
+  system: same('info events'),
+};
+
+/** What docker has and gantry has not: what to do instead. */
+const absent: Record<string, string> = {
+  build: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
+  buildx: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
+  login: 'What "docker login" stored in ~/.docker/config.json is used',
+  logout: 'What "docker login" stored in ~/.docker/config.json is used',
+  network: 'gantry run --network has bridge, host, none and container:NAME',
+  push: '"gantry save" writes an archive that skopeo and docker can push',
+  ...Object.fromEntries(
+    ['commit', 'compose', 'context', 'diff', 'export', 'import', 'search', 'swarm', 'update'].map((name) => [name, '']),
+  ),
 };
 
 export function commandNames(): string[] {
@@ -86,20 +125,39 @@ export interface Found {
   args: string[];
 }
 
-/** @throws {GantryError} INVALID_ARGUMENT for a word that is no command, with the nearest one as a hint. */
+/** The commands of a group such as "volume", by their second words; undefined where it is none. */
+export function groupMembers(name: string): Record<string, string> | undefined {
+  return Object.hasOwn(groups, name) ? groups[name] : undefined;
+}
+
+/** @throws {GantryError} INVALID_ARGUMENT for words that are no command, with the nearest one as a hint. */
 export async function findCommand(words: string[]): Promise<Found> {
   const [first = '', second = ''] = words;
-  const two = `${first} ${second}`;
-  for (const [name, length] of [
-    [aliases[two] ?? two, 2],
-    [first === 'container' || first === 'image' ? second : '', 2],
-    [first, 1],
-  ] as const)
-    if (name in table) return { name, command: await table[name]!(), args: words.slice(length) };
-  const group = commandNames().filter((name) => name.startsWith(`${first} `));
-  const near = group.length > 0 ? group : commandNames().filter((name) => distance(name, first) <= 2);
-  throw new GantryError('INVALID_ARGUMENT', `Unknown command "${first}"`, {
-    hint:
-      near.length > 0 ? `Did you mean ${near.map((name) => `"gantry ${name}"`).join(' or ')}` : 'See "gantry --help"',
+  const group = groupMembers(first);
+  const member = group !== undefined && Object.hasOwn(group, second) ? group[second] : undefined;
+  const name = member ?? (Object.hasOwn(table, first) ? first : undefined);
+  if (name !== undefined)
+    return { name, command: await table[name]!(), args: words.slice(member === undefined ? 1 : 2) };
+  if (Object.hasOwn(absent, first))
+    throw new GantryError('INVALID_ARGUMENT', `There is no "gantry ${first}"`, {
+      hint: absent[first] || 'See "gantry --help" for what there is',
+    });
+  if (group === undefined)
+    throw unknown(
+      first,
+      commandNames().filter((known) => !known.includes(' ')),
+      first,
+    );
+  const full = Object.keys(group).map((known) => `${first} ${known}`);
+  throw unknown(`${first} ${second}`.trimEnd(), full, first);
+}
+
+function unknown(given: string, known: string[], first: string): GantryError {
+  const far = known.map((name) => distance(name, given));
+  const least = Math.min(...far);
+  const near = known.filter((_name, index) => least <= 2 && far[index] === least);
+  const help = given === first ? 'gantry --help' : `gantry ${first} --help`;
+  return new GantryError('INVALID_ARGUMENT', `Unknown command "${given}"`, {
+    hint: near.length > 0 ? `Did you mean ${near.map((name) => `"gantry ${name}"`).join(' or ')}` : `See "${help}"`,
   });
 }

@@ -41,18 +41,22 @@ function bash(list: Entry[]): string {
     const words = flags.map((flag) => `--${flag.name}`).join(' ');
     return `    "${name}") flags="${words}"; list="${lister[objects]}";;`;
   });
+  const groups = [...new Set(list.filter(({ name }) => name.includes(' ')).map(({ name }) => name.split(' ')[0]!))].map(
+    (group) => {
+      const members = list.filter(({ name }) => name.startsWith(`${group} `)).map(({ name }) => name.split(' ')[1]);
+      return `    ${group}) members="${members.join(' ')}";;`;
+    },
+  );
   return `_gantry() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}" flags list=true
-  if [ "$command" = volume ]; then
-    if [ "$COMP_CWORD" = 2 ]; then
-      COMPREPLY=($(compgen -W "${list
-        .filter(({ name }) => name.startsWith('volume '))
-        .map(({ name }) => name.split(' ')[1])
-        .join(' ')}" -- "$current"))
-      return
-    fi
-    command="volume \${COMP_WORDS[2]}"
+  local current="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}" flags members list=true
+  case "$command" in
+${groups.join('\n')}
+  esac
+  if [ "$COMP_CWORD" = 2 ] && [ -n "$members" ]; then
+    COMPREPLY=($(compgen -W "$members" -- "$current"))
+    return
   fi
+  [ -z "$members" ] || command="$command \${COMP_WORDS[2]}"
   if [ "$COMP_CWORD" = 1 ]; then
     COMPREPLY=($(compgen -W "${[...new Set(list.map(({ name }) => name.split(' ')[0]))].join(' ')}" -- "$current"))
     return

@@ -55,6 +55,8 @@ async function statPath({ api, container }: Copy, path: string): Promise<PathSta
     return readStat(answer.headers['x-docker-container-path-stat']);
   } catch (error) {
     if (error instanceof GantryError && error.code === 'ENGINE_UNREACHABLE') throw error;
+    // An answer to HEAD has no body: ask for the container by itself.
+    await api.send('GET', `/containers/${encodeURIComponent(container)}/json`);
     return undefined; // Missing, as far as the rules go; what is wrong is told when it is used.
   }
 }

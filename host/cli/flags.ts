@@ -44,7 +44,7 @@ export function parseFlags(table: Flag[], argv: string[], { interspersed = true,
     found.set(flag.name, flag.kind === 'list' ? [...(found.get(flag.name) ?? []), value] : [value]);
   };
   const need = (shown: string, value: string | undefined): string => {
-    if (value === undefined) throw invalid(`Flag needs an argument: ${shown}`, command);
+    if (value === undefined) throw missingValue(shown, command);
     return value;
   };
   for (let at = 0; at < argv.length; at++) {
@@ -76,7 +76,7 @@ export function parseFlags(table: Flag[], argv: string[], { interspersed = true,
       for (let letter = 1; letter < word.length; letter++) {
         const short = word[letter]!;
         const flag = all.find((candidate) => candidate.short === short);
-        if (flag === undefined) throw invalid(`Unknown shorthand flag: '${short}' in ${word}`, command);
+        if (flag === undefined) throw unknownFlag(word, command, short);
         const rest = word.slice(letter + 1);
         if (flag.kind === 'switch' && !rest.startsWith('=')) {
           put(flag, 'true');
@@ -102,6 +102,18 @@ export function parseFlags(table: Flag[], argv: string[], { interspersed = true,
       return Number(text);
     },
   };
+}
+
+/** @param letter which of several in one word. */
+export function unknownFlag(word: string, command: string, letter = word[1] ?? ''): GantryError {
+  return invalid(
+    word.startsWith('--') ? `Unknown flag: ${word}` : `Unknown shorthand flag: '${letter}' in ${word}`,
+    command,
+  );
+}
+
+export function missingValue(flag: string, command: string): GantryError {
+  return invalid(`Flag needs an argument: ${flag}`, command);
 }
 
 function invalid(message: string, command: string, hint?: string): GantryError {

@@ -22,10 +22,34 @@ export function commandHelp(name: string, { usage, summary, flags }: Command): s
   ].join('\n');
 }
 
+async function summaries(table: CommandTable, names: [string, string][]): Promise<string[]> {
+  const width = Math.max(...names.map(([shown]) => shown.length)) + 3;
+  return Promise.all(names.map(async ([shown, name]) => `  ${shown.padEnd(width)}${(await table.load(name)).summary}`));
+}
+
+/** The commands of a group such as "volume": second word → command. */
+export async function groupHelp(group: string, members: Record<string, string>, table: CommandTable): Promise<string> {
+  // Of two words for one command, the first.
+  const names = Object.entries(members).filter(
+    ([, name], index, all) => all.findIndex(([, other]) => other === name) === index,
+  );
+  return [
+    '',
+    `Usage:  gantry ${group} COMMAND`,
+    '',
+    'Commands:',
+    ...(await summaries(
+      table,
+      names.sort(([a], [b]) => (a < b ? -1 : 1)),
+    )),
+    '',
+    `Run "gantry ${group} COMMAND --help" for more information on a command.`,
+    '',
+  ].join('\n');
+}
+
 /** All commands with their summaries. */
 export async function overview(table: CommandTable): Promise<string> {
-  const rows = await Promise.all(table.names().map(async (name) => [name, (await table.load(name)).summary] as const));
-  const width = Math.max(...rows.map(([name]) => name.length)) + 3;
   return [
     '',
     'Usage:  gantry [-H HOST] COMMAND',
@@ -33,7 +57,10 @@ export async function overview(table: CommandTable): Promise<string> {
     'Runs containers, and shows every system call before it makes it',
     '',
     'Commands:',
-    ...rows.map(([name, summary]) => `  ${name.padEnd(width)}${summary}`),
+    ...(await summaries(
+      table,
+      table.names().map((name) => [name, name]),
+    )),
     '',
     'Options:',
     '  -H, --host string   Engine to connect to (unix:///PATH); default: your own, started when needed',

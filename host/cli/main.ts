@@ -2,10 +2,10 @@
 // argv → command → exit status; the only place with process.exit and with the printing of errors.
 import type { GantryError } from '../errors.ts';
 import type { Command, Context } from './command.ts';
-import { commandNames, findCommand, loadCommand } from './commands.ts';
-import { countArgs, parseFlags } from './flags.ts';
+import { commandNames, findCommand, groupMembers, loadCommand } from './commands.ts';
+import { countArgs, missingValue, parseFlags, unknownFlag } from './flags.ts';
 
-/** What stands before the command: -H HOST, --help, --version. */
+/** What stands before the command: -H HOST, --help, --version. @throws {GantryError} INVALID_ARGUMENT. */
 function splitGlobal(argv: string[]): { host: string | undefined; rest: string[] } {
   let host: string | undefined;
   let at = 0;
@@ -13,8 +13,10 @@ function splitGlobal(argv: string[]): { host: string | undefined; rest: string[]
     const word = argv[at]!;
     const [, inline] = /^(?:-H=?|--host=)(.+)$/.exec(word) ?? [];
     if (inline !== undefined) host = inline;
-    else if (word === '-H' || word === '--host') host = argv[++at];
-    else break;
+    else if (word === '-H' || word === '--host') {
+      host = argv[++at];
+      if (host === undefined) throw missingValue(word, 'gantry');
+    } else break;
   }
   return { host, rest: argv.slice(at) };
 }
@@ -33,16 +35,29 @@ function createContext(host: string | undefined, connect: () => Context['api']):
   };
 }
 
+/** What "gantry", "gantry help COMMAND" and "gantry GROUP" print; undefined where a command is to run. */
+async function helpText(words: string[]): Promise<string | undefined> {
+  const asked = words[0] === 'help' ? words.slice(1) : words;
+  const isHelp = (word: string | undefined): boolean => word === undefined || word === '--help' || word === '-h';
+  if (isHelp(asked[0])) return (await import('./help.ts')).overview(commands);
+  const group = groupMembers(asked[0]!);
+  if (group !== undefined && isHelp(asked[1])) return (await import('./help.ts')).groupHelp(asked[0]!, group, commands);
+  if (words[0] !== 'help') return undefined;
+  const { name, command } = await findCommand(asked);
+  return (await import('./help.ts')).commandHelp(name, command);
+}
+
 async function main(argv: string[]): Promise<number> {
   const { host, rest } = splitGlobal(argv);
   const [first] = rest;
-  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    const { overview, commandHelp } = await import('./help.ts');
-    const found = first === 'help' && rest[1] !== undefined ? await findCommand(rest.slice(1)) : undefined;
-    process.stdout.write(found === undefined ? await overview(commands) : commandHelp(found.name, found.command));
+  const help = await helpText(rest);
+  if (help !== undefined) {
+    process.stdout.write(help);
     return 0;
   }
-  const found = await findCommand(first === '--version' || first === '-v' ? ['version'] : rest);
+  const version = first === '--version' || first === '-v';
+  if (first?.startsWith('-') && !version) throw unknownFlag(first, 'gantry');
+  const found = await findCommand(version ? ['version'] : rest);
   const [{ createApi }, { chooseEndpoint }] = await Promise.all([
     import('../client/api.ts'),
     import('../client/endpoint.ts'),

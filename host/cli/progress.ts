@@ -43,11 +43,13 @@ function rowText({ id, status = '', progressDetail: { current = 0, total = 0 } =
 /** Rewrites the row of an id in place: up, clear, write, down. */
 function drawRow(rows: string[], id: string, text: string, output: NodeJS.WriteStream): void {
   const at = rows.indexOf(id);
+  const row = text.slice(0, Math.max(1, output.columns - 1)); // A row that wraps would be two.
   if (at < 0) {
     rows.push(id);
-    output.write(`${text}\n`);
+    output.write(`${row}\n`);
     return;
   }
   const up = rows.length - at;
-  output.write(`\x1b[${up}A\r\x1b[2K${text.slice(0, Math.max(1, output.columns - 1))}\x1b[${up}B\r`);
+  // What has scrolled off the screen cannot be reached.
+  if (up < output.rows) output.write(`\x1b[${up}A\r\x1b[2K${row}\x1b[${up}B\r`);
 }

@@ -4,7 +4,6 @@ import { forEachName } from './each.ts';
 import { pairs } from './environment.ts';
 import { filtersOf, formatRows, labelText, type Row, withLabels } from './format.ts';
 import { compileTemplate } from './template.ts';
-import { decimalSize } from './units.ts';
 
 interface Volume {
   Name: string;
@@ -107,26 +106,4 @@ const rm: Command = {
     }),
 };
 
-const prune: Command = {
-  usage: '[OPTIONS]',
-  summary: 'Remove unused local volumes',
-  flags: [
-    { name: 'all', short: 'a', kind: 'switch', help: 'Remove all unused volumes, not just anonymous ones' },
-    { name: 'filter', kind: 'list', value: 'filter', help: 'Provide filter values (e.g. "label=<label>")' },
-    { name: 'force', short: 'f', kind: 'switch', help: 'Do not prompt for confirmation' },
-  ],
-  args: [0, 0],
-  async run(parsed, { api }) {
-    const filters = filtersOf([...parsed.list('filter'), ...(parsed.switch('all') ? ['all=true'] : [])]);
-    const { VolumesDeleted, SpaceReclaimed } = await api.send<{ VolumesDeleted: string[]; SpaceReclaimed: number }>(
-      'POST',
-      '/volumes/prune',
-      { query: { filters } },
-    );
-    if (VolumesDeleted.length > 0) process.stdout.write(`Deleted Volumes:\n${VolumesDeleted.join('\n')}\n\n`);
-    process.stdout.write(`Total reclaimed space: ${decimalSize(SpaceReclaimed)}\n`);
-    return 0;
-  },
-};
-
-export const commands: Record<string, Command> = { ls, create, inspect, rm, prune };
+export const commands: Record<string, Command> = { ls, create, inspect, rm };

@@ -32,6 +32,8 @@ export interface Pull {
 export interface Removal {
   untagged: string[];
   deleted: string[];
+  /** Of the layers that went. */
+  bytes: number;
 }
 
 export interface ImageStore {
@@ -52,21 +54,28 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
   const content = createContentStore(dataRoot);
   const layers = createLayerStore(`${dataRoot}/layers`, unpacker);
   const catalog = openCatalog(dataRoot);
-  const parsed = new Map<string, { config: ParsedConfig; size: number }>();
+  const parsed = new Map<string, { config: ParsedConfig; layerSizes: number[] }>();
 
   const imageOf = async (id: string): Promise<Image> => {
     let known = parsed.get(id);
     if (known === undefined) {
       const config = parseImageConfig(await content.read(id), shortId(id));
-      const sizes = await Promise.all(config.diffIds.map((diffId) => layers.size(diffId)));
-      known = { config, size: sizes.reduce((sum, size) => sum + size, 0) };
+      known = { config, layerSizes: await Promise.all(config.diffIds.map((diffId) => layers.size(diffId))) };
       parsed.set(id, known);
     }
     const named = (table: Readonly<Record<string, string>>): string[] =>
       Object.keys(table)
         .filter((name) => table[name] === id)
         .map((name) => familiarReference(parseReference(name)));
-    return { id, ...known.config, size: known.size, tags: named(catalog.tags), digests: named(catalog.digests) };
+    const size = known.layerSizes.reduce((sum, bytes) => sum + bytes, 0);
+    return {
+      id,
+      ...known.config,
+      size,
+      layerSizes: known.layerSizes,
+      tags: named(catalog.tags),
+      digests: named(catalog.digests),
+    };
   };
 
   /** One at a time: what a removal sweeps away and what an arrival relies on must not be the same. */
@@ -261,9 +270,9 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     });
     parsed.delete(image.id);
     const untagged = last ? [...image.tags, ...image.digests] : [familiarReference(parseReference(name))];
-    const deleted =
-      last && user === undefined ? [image.id, ...(await sweep(catalog, content, layers, image.id, entry))] : [];
-    return { untagged, deleted };
+    if (!last || user !== undefined) return { untagged, deleted: [], bytes: 0 };
+    const swept = await sweep(catalog, content, layers, image.id, entry);
+    return { untagged, deleted: [image.id, ...swept.layers], bytes: swept.bytes };
   };
   return store;
 }
@@ -310,21 +319,25 @@ function lookUp(catalog: Catalog, name: string): string | undefined {
   return named ?? byId();
 }
 
-/** Removes what a removed image had and no other needs. Returns the digests of the layers. */
+/** Removes what a removed image had and no other needs. Returns digests and size of the layers. */
 async function sweep(
   catalog: Catalog,
   content: ContentStore,
   layers: LayerStore,
   id: string,
   gone: CatalogEntry,
-): Promise<string[]> {
+): Promise<{ layers: string[]; bytes: number }> {
   const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
   const diffIds = new Set(others.map((layer) => layer.diffId));
   const blobs = new Set(others.map((layer) => layer.blob));
   const deleted = gone.layers.filter((layer) => !diffIds.has(layer.diffId));
-  for (const { diffId } of deleted) await layers.remove(diffId);
+  let bytes = 0;
+  for (const { diffId } of deleted) {
+    bytes += await layers.size(diffId);
+    await layers.remove(diffId);
+  }
   for (const { blob } of gone.layers) if (!blobs.has(blob)) await content.remove(blob);
   if (gone.manifest !== undefined) await content.remove(gone.manifest);
   await content.remove(id);
-  return deleted.map((layer) => layer.diffId);
+  return { layers: deleted.map((layer) => layer.diffId), bytes };
 }
