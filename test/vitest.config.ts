@@ -1,9 +1,11 @@
 // Three projects: "unit" needs no privileges and takes seconds; "linux" drives this kernel and needs root; "vm" boots guests,
 // after the others because it takes both CPUs.
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    globalSetup: [join(import.meta.dirname, 'temporary-files.ts')],
     projects: [
       {
         test: {

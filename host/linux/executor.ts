@@ -97,6 +97,7 @@ export function createExecutor({ stateDirectory, binary }: ExecutorOptions): Exe
         found.child.stdin?.end();
       });
       rmSync(found.socket, { force: true });
+      if (dirname(found.socket) !== stateDirectory) rmSync(dirname(found.socket), { recursive: true, force: true });
     },
   };
 }
