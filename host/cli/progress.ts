@@ -51,5 +51,5 @@ function drawRow(rows: string[], id: string, text: string, output: NodeJS.WriteS
   }
   const up = rows.length - at;
   // What has scrolled off the screen cannot be reached.
-  if (up < output.rows) output.write(`\x1b[${up}A\r\x1b[2K${row}\x1b[${up}B\r`);
+  if (up < (output.rows || Number.POSITIVE_INFINITY)) output.write(`\x1b[${up}A\r\x1b[2K${row}\x1b[${up}B\r`);
 }
