@@ -1,7 +1,8 @@
 // A plan as people read it: strace-like lines, one op a line with its reason, the same bytes on every OS.
 import { createHash } from 'node:crypto';
-import { POLICY_IGNORE, POLICY_SKIP, POLICY_WARN } from '../../core-asm/abi.ts';
+import { ARCH_AARCH64, POLICY_IGNORE, POLICY_SKIP, POLICY_WARN } from '../../core-asm/abi.ts';
 import type { Plan } from '../plan-types.ts';
+import { numberName, structText } from './operand-names.ts';
 import { type Op, type Operand, readProgram } from './program.ts';
 
 const FD_CWD = -100n;
@@ -46,16 +47,18 @@ function numberText(value: bigint, letter: string): string {
 /** What a register holds, by the operand's letter; an fd where none of these. */
 const registers: Record<string, string> = { p: 'pid', r: '' };
 
-function operandText(operand: Operand): string {
+function operandText(operand: Operand, place: number, op: Op, arm64: boolean): string {
+  const [head] = op.operands;
+  const first = head?.kind === 'number' ? head.value : undefined;
   switch (operand.kind) {
     case 'register':
       return `${registers[operand.letter] ?? 'fd'}$${operand.register}`;
     case 'number':
-      return numberText(operand.value, operand.letter);
+      return numberName(op.name, place, operand.value, first, arm64) ?? numberText(operand.value, operand.letter);
     case 'string':
       return JSON.stringify(operand.text);
     case 'bytes':
-      return bytesText(operand.bytes);
+      return structText(op.name, place, operand.bytes, first) ?? bytesText(operand.bytes);
     case 'list':
       return `[${operand.items.map((item) => JSON.stringify(redact(item))).join(', ')}]`;
   }
@@ -63,8 +66,12 @@ function operandText(operand: Operand): string {
 
 const policies: Record<number, string> = { [POLICY_WARN]: ' ?warn', [POLICY_IGNORE]: ' ?ignore' };
 
-function opText(op: Op): string {
-  const args = op.operands.filter((operand) => operand.letter !== 'j' && operand.letter !== 'n').map(operandText);
+function opText(op: Op, arm64: boolean): string {
+  const args = op.operands
+    .map((operand, place) =>
+      operand.letter === 'j' || operand.letter === 'n' ? '' : operandText(operand, place, op, arm64),
+    )
+    .filter((text) => text !== '');
   const result = op.destination === undefined ? '' : ` = $${op.destination}`;
   const policy = op.policy === POLICY_SKIP ? ` ?skip ${op.skip}` : (policies[op.policy] ?? '');
   const note = op.note === '' ? '' : `  # ${op.note}`;
@@ -75,9 +82,12 @@ function opText(op: Op): string {
 export function programLines(bytes: Uint8Array): string[] {
   const lines: string[] = [];
   const ends: number[] = [];
-  for (const op of readProgram(bytes).ops) {
+  const { architecture, ops } = readProgram(bytes);
+  for (const op of ops) {
     while (ends.length > 0 && op.index >= ends[ends.length - 1]!) ends.pop();
-    lines.push(`${String(op.index).padStart(4)} ${'  '.repeat(ends.length)}${opText(op)}`);
+    lines.push(
+      `${String(op.index).padStart(4)} ${'  '.repeat(ends.length)}${opText(op, architecture === ARCH_AARCH64)}`,
+    );
     const length = op.operands[0];
     if (length?.kind === 'number' && length.letter === 'j') ends.push(op.index + 1 + Number(length.value));
   }
