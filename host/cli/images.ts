@@ -7,7 +7,7 @@ import { forEachName } from './each.ts';
 import type { Flag } from './flags.ts';
 import { filtersOf, formatRows, goTime } from './format.ts';
 import { showProgress } from './progress.ts';
-import { pullImage } from './run.ts';
+import { hasTag, pullImage } from './run.ts';
 import { decimalSize, since } from './units.ts';
 
 interface Summary {
@@ -106,7 +106,7 @@ const pull: Command = {
   async run(parsed, { api }) {
     const [name = ''] = parsed.args;
     await pullImage(api, name, parsed.value('platform'), parsed.switch('quiet'), process.stdout);
-    process.stdout.write(`${/[:@][^/]*$/.test(name) ? name : `${name}:latest`}\n`);
+    process.stdout.write(`${hasTag(name) ? name : `${name}:latest`}\n`);
     return 0;
   },
 };

@@ -11,7 +11,8 @@ interface Line {
   error?: string;
 }
 
-const BAR = 30;
+/** Letters of a bar: at most, at least, and what stands around it in a row. */
+const [LONGEST, SHORTEST, AROUND] = [30, 8, 48];
 
 /** Shows every line until the end. @throws {GantryError} where a line tells of a failure. */
 export async function showProgress(
@@ -30,14 +31,15 @@ export async function showProgress(
       if (seen.get(line.id) !== line.status && line.progressDetail === undefined)
         output.write(`${line.id}: ${line.status}\n`);
       seen.set(line.id, line.status ?? '');
-    } else drawRow(rows, line.id, rowText(line), output);
+    } else drawRow(rows, line.id, rowText(line, output.columns), output);
   }
 }
 
-function rowText({ id, status = '', progressDetail: { current = 0, total = 0 } = {} }: Line): string {
+function rowText({ id, status = '', progressDetail: { current = 0, total = 0 } = {} }: Line, columns: number): string {
   if (total === 0) return `${id}: ${status}`;
-  const filled = Math.round((BAR * current) / total);
-  return `${id}: ${status.padEnd(12)} [${'='.repeat(filled).padEnd(BAR)}] ${decimalSize(current)}/${decimalSize(total)}`;
+  const bar = Math.max(SHORTEST, Math.min(LONGEST, columns - AROUND));
+  const filled = Math.min(bar, Math.round((bar * current) / total));
+  return `${id}: ${status.padEnd(12)} [${'='.repeat(filled).padEnd(bar)}] ${decimalSize(current)}/${decimalSize(total)}`;
 }
 
 /** Rewrites the row of an id in place: up, clear, write, down. */

@@ -14,6 +14,11 @@ interface Created {
   Warnings: string[] | null;
 }
 
+/** Whether a reference says which tag or digest it means. */
+export function hasTag(image: string): boolean {
+  return /[:@][^/]*$/.test(image);
+}
+
 export async function pullImage(
   api: Api,
   image: string,
@@ -22,7 +27,7 @@ export async function pullImage(
   output: NodeJS.WriteStream = process.stderr,
 ): Promise<void> {
   const answer = await api.open('POST', '/images/create', {
-    query: { fromImage: image, platform, ...(/[:@][^/]*$/.test(image) ? {} : { tag: 'latest' }) },
+    query: { fromImage: image, platform, ...(hasTag(image) ? {} : { tag: 'latest' }) },
   });
   await showProgress(answer, output, quiet);
 }
@@ -48,7 +53,8 @@ async function makeContainer(api: Api, parsed: Parsed, body: Record<string, unkn
     api.send('POST', '/containers/create', { query: { name: parsed.value('name'), platform }, body });
   const created = await create().catch(async (error: unknown) => {
     if (!(error instanceof GantryError) || error.code !== 'IMAGE_NOT_FOUND' || policy === 'never') throw error;
-    if (!parsed.switch('quiet')) process.stderr.write(`Unable to find image '${image}' locally\n`);
+    if (!parsed.switch('quiet'))
+      process.stderr.write(`Unable to find image '${hasTag(image) ? image : `${image}:latest`}' locally\n`);
     await pullImage(api, image, platform, parsed.switch('quiet'));
     return create();
   });

@@ -8,9 +8,21 @@ import { join } from 'node:path';
 const applets =
   'sh ash cat echo env grep head id kill ls mkdir nc ps pwd rm sleep stat stty tail test touch true false wget wc httpd hostname df dd mount umount tty sort find ip seq yes nslookup ping chmod';
 
+const made: string[] = [];
+process.once('exit', () => {
+  for (const path of made) rmSync(path, { recursive: true, force: true });
+});
+
+/** A directory for as long as this process lives; whoever needs it less long removes it before. */
+function temporary(prefix: string): string {
+  const path = mkdtempSync(join(tmpdir(), prefix));
+  made.push(path);
+  return path;
+}
+
 /** Directory with a static busybox and a few files of /etc. */
 export function busyboxTree(): string {
-  const root = mkdtempSync(join(tmpdir(), 'gantry-tree-'));
+  const root = temporary('gantry-tree-');
   for (const name of ['bin', 'etc', 'tmp', 'root', 'home/user', 'var/www'])
     mkdirSync(join(root, name), { recursive: true });
   copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
@@ -55,7 +67,7 @@ export function makeArchive(
     join(work, 'manifest.json'),
     JSON.stringify([{ Config: 'config.json', RepoTags: [tag], Layers: ['layer.tar'] }]),
   );
-  const archive = join(mkdtempSync(join(tmpdir(), 'gantry-archive-')), 'image.tar');
+  const archive = join(temporary('gantry-archive-'), 'image.tar');
   execFileSync('tar', ['-cf', archive, '-C', work, 'config.json', 'layer.tar', 'manifest.json']);
   rmSync(work, { recursive: true });
   return archive;
