@@ -1,6 +1,7 @@
 // `history`: the steps that made an image, youngest first.
 import type { Command } from './command.ts';
 import { formatRows } from './format.ts';
+import { onePlatform } from './images.ts';
 import { decimalSize, since } from './units.ts';
 
 interface Step {
@@ -38,6 +39,7 @@ export const history: Command = {
     },
     { name: 'no-trunc', kind: 'switch', help: "Don't truncate output" },
     { name: 'quiet', short: 'q', kind: 'switch', help: 'Only show image IDs' },
+    onePlatform,
   ],
   args: [1, 1],
   async run(parsed, { api }) {

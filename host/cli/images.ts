@@ -20,7 +20,7 @@ interface Summary {
 }
 
 const quiet: Flag = { name: 'quiet', short: 'q', kind: 'switch', help: 'Suppress verbose output' };
-const onePlatform: Flag = {
+export const onePlatform: Flag = {
   name: 'platform',
   kind: 'value',
   help: '',

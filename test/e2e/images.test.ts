@@ -148,7 +148,10 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('images', () => {
         /Cannot pull ".*": the registry has no manifest for "1"\nHint:/,
       ));
     it('a registry that is not there', async () =>
-      unchanged(['pull', `127.0.0.1:${await freePort()}/x`], /Cannot reach the registry of .*ECONNREFUSED\nHint:/));
+      unchanged(
+        ['pull', `127.0.0.1:${await freePort()}/x`],
+        /Cannot reach the registry of .*connection refused \(ECONNREFUSED\)\nHint:/,
+      ));
     it('an image that is not there, with --pull never', () =>
       unchanged(['run', '--pull', 'never', 'absent'], /No such image: absent:latest\nHint:/));
     it('text in place of an archive', () =>
