@@ -62,10 +62,9 @@ export async function benchCommands(report: Report, env: NodeJS.ProcessEnv, peer
   };
   const { docker, podman } = peers;
   if (docker !== undefined)
-    for (const network of ['bridge', 'none'])
-      await compare(`gantry run --rm --network ${network}`, runArgs(network), `docker, ${network}`, async () =>
-        wall('docker', runArgs(network), { ...env, DOCKER_HOST: docker }),
-      );
+    await compare('gantry run --rm', runArgs('bridge'), 'docker, bridge', async () =>
+      wall('docker', runArgs('bridge'), { ...env, DOCKER_HOST: docker }),
+    );
   if (podman !== undefined)
     await compare('gantry run --rm, beside podman', runArgs('none'), 'podman, none', async () =>
       wall('podman', [...podmanStorage(podman), ...runArgs('none', ...podmanLimits)], env),
