@@ -50,6 +50,13 @@ export async function benchStarts(report: Report, engine: Engine, crun: Bundle |
     );
   }
 
+  const [bare = [], connected = []] = await interleave(
+    [() => startToExit('none'), () => startToExit('bridge', [port])],
+    rounds / 2,
+    100,
+  );
+  report.record('added by bridge and a published port, 100 ms idle', 'ms', median(connected) - median(bare));
+
   const total = report.quick ? 80 : 600;
   const rates: number[] = [];
   for (let block = 0; block < (report.quick ? 1 : 3); block++) {
