@@ -254,7 +254,7 @@ describe.skipIf(whyNoContainers())('published ports', () => {
     const before = nft('list', 'ruleset');
     const plan = await ok('plan', '-p', '127.0.0.1:8080:80', '-p', '53:53/udp', 'box', 'true');
     expect(plan).toMatch(
-      /netlink\(12, <\d+ bytes [0-9a-f]+>\) {2}# publish tcp 127\.0\.0\.1:8080 to 172\.17\.0\.\d+:80, udp 53 to 172/,
+      /netlink\(NETLINK_NETFILTER, <\d+ bytes [0-9a-f]+>\) {2}# publish tcp 127\.0\.0\.1:8080 to 172\.17\.0\.\d+:80, udp 53 to 172/,
     );
     expect(nft('list', 'ruleset')).toBe(before);
   });
