@@ -1,6 +1,6 @@
 // The engine: assembles its parts, creates and finds containers, takes up what an earlier engine left. Read this file first.
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Backend } from '../backend.ts';
 import { explainPlan, planDigest } from '../core/plan-text.ts';
 import { GantryError } from '../errors.ts';
@@ -257,6 +257,9 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   // Made, but not recorded, when an engine died: nobody has seen them. And those of --rm that a reboot has ended.
   for (const id of readdirSync(files.containers))
     if (![files.of(id).record, files.of(id).volatileRecord].some(existsSync)) trash.take(files.of(id).directory);
+  // Of containers whose removal an engine did not live to finish.
+  const known = new Set(readdirSync(files.containers).map((id) => basename(files.of(id).runDirectory)));
+  for (const name of readdirSync(files.running)) if (!known.has(name)) trash.remove(join(files.running, name));
   const live = [...containers.values()].filter(({ record }) => ['running', 'paused'].includes(record.state.status));
   await context.networks.restore(live.map(({ record }) => record));
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));

@@ -1,6 +1,6 @@
 // What users and machines get wrong: each has a clear error, the right status, and leaves nothing behind.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -135,6 +135,16 @@ describe.skipIf(whyNoContainers())('faults', () => {
     const script = 'i=0; while [ $i -lt 300 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done; touch end';
     await ok('run', '--rm', '--network', 'none', 'box', 'sh', '-c', `mkdir /deep && cd /deep && ${script}`);
     await until(() => readdirSync(join(here.dataRoot, 'trash')).length === 0, 'the trash to be emptied');
+  });
+
+  it('the next engine finishes a removal that the last one did not live to finish', async () => {
+    const orphan = join(enginePaths(here.dataRoot).memoryRoot, 'c', 'a'.repeat(24));
+    await ok('ps');
+    mkdirSync(orphan);
+    writeFileSync(join(orphan, 'exit.json'), '{}');
+    process.kill(here.enginePid()!, 'SIGKILL');
+    await ok('ps');
+    await until(() => !existsSync(orphan), 'the directory to go');
   });
 
   it('nothing is left behind: no process, mount, cgroup, bridge or rule', async () => {

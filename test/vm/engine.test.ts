@@ -81,7 +81,10 @@ describe.skipIf(whyNoGuest(architecture))('gantry on cgroup v2', () => {
     await ok('pause', 'web');
     expect(await ok('ps')).toContain('(Paused)');
     await ok('unpause', 'web');
-    await guest.ok(`kill -9 $(grep -o '"pid":[0-9]*' ${lock} | cut -d: -f2)`);
+    // Until it is gone for good: while it dies it may still take a connection.
+    await guest.ok(
+      `P=$(grep -o '"pid":[0-9]*' ${lock} | cut -d: -f2); kill -9 $P; while [ -d /proc/$P ]; do sleep 0.1; done`,
+    );
     await startEngine();
     expect(await ok('exec', 'web', 'cat', '/sys/fs/cgroup/memory.max')).toBe(String(64 * 1024 ** 2));
     expect(await guest.ok('wget -qO- http://127.0.0.1:8080/')).toBe('served');
