@@ -17,6 +17,8 @@ const lock = '/data/gantry/engine.lock';
 
 describe.skipIf(whyNoGuest(architecture))('gantry on cgroup v2', () => {
   let guest: Guest;
+  /** What the engine has said, once it has ended. */
+  let said: string | undefined;
 
   async function gantry(...args: string[]): Promise<{ status: number | null; output: string }> {
     const env = { ...process.env, NO_COLOR: '1', GANTRY_HOST: `unix://${guest.directory}/engine.sock` };
@@ -28,7 +30,7 @@ describe.skipIf(whyNoGuest(architecture))('gantry on cgroup v2', () => {
 
   async function ok(...args: string[]): Promise<string> {
     const { status, output } = await gantry(...args);
-    expect(`${status} ${output}`).toMatch(/^0 /);
+    expect(`${status} ${output}\n${said ?? ''}`).toMatch(/^0 /);
     return output;
   }
 
@@ -36,12 +38,12 @@ describe.skipIf(whyNoGuest(architecture))('gantry on cgroup v2', () => {
     const ended = guest.run(
       'node /gantry/dist/cli/main.js serve -H unix:///run/engine.sock --data-root /data/gantry 2>&1',
     );
-    let complaint: string | undefined;
+    said = undefined;
     ended.then(({ output }) => {
-      complaint = output.toString();
+      said = output.toString();
     });
-    await until(async () => complaint !== undefined || (await gantry('ps')).status === 0, 'the engine');
-    expect(complaint).toBeUndefined();
+    await until(async () => said !== undefined || (await gantry('ps')).status === 0, 'the engine');
+    expect(said).toBeUndefined();
   }
 
   beforeAll(async () => {

@@ -131,7 +131,8 @@ export async function startGuest(
 function spawnMachine(architecture: Architecture, memoryMb: number, path: (name: string) => string): ChildProcess {
   const { program, args, console: device } = machines[architecture];
   const { kernel } = guestPackages(architecture);
-  const fixed = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-accel', 'tcg,thread=multi'];
+  // One thread for both CPUs: with one each, QEMU 7.2 now and then runs stale code of a program that compiles as it runs (Node).
+  const fixed = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-accel', 'tcg,thread=single'];
   const boot = ['-kernel', kernel, '-initrd', path('initramfs'), '-append', `console=${device} ${kernelArguments}`];
   const port = ['-chardev', `socket,id=port,path=${path('port')}`, '-device', 'virtserialport,chardev=port,name=agent'];
   const disk = ['-drive', `if=none,id=disk,format=raw,file=${path('disk')}`, '-device', 'virtio-blk-pci,drive=disk'];
