@@ -1,21 +1,14 @@
 // Hostile layers: whatever an image holds, the host's files stay as they are and the engine goes on.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createInstallation, type Result } from '../helpers/cli.ts';
 import { engineCall } from '../helpers/engine-call.ts';
+import { base, imageIds, loadArchive, up } from '../helpers/hostile-image.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 import { dockerArchive, makeTar, type TarEntry } from '../helpers/tar.ts';
-
-const busybox = existsSync('/bin/busybox') ? readFileSync('/bin/busybox') : Buffer.alloc(0);
-const base: TarEntry[] = [
-  { name: 'bin', type: '5', mode: 0o755 },
-  { name: 'bin/sh', content: busybox, mode: 0o755 },
-  { name: 'etc', type: '5', mode: 0o755 },
-];
-const up = '../'.repeat(24);
 
 describe.skipIf(whyNoContainers())('a hostile image', () => {
   const here = createInstallation();
@@ -24,19 +17,8 @@ describe.skipIf(whyNoContainers())('a hostile image', () => {
   const work = mkdtempSync(join(tmpdir(), 'gantry-evil-'));
 
   const call = (method: string, path: string, body?: Buffer) => engineCall(here.dataRoot, method, path, body);
-  /** Status as of the command line: 1 where the engine refuses it. */
-  const load = async (archive: Buffer): Promise<{ status: number; stderr: string }> => {
-    const { status, body } = await call('POST', '/images/load?quiet=1', archive);
-    const lines = body
-      .toString()
-      .split('\n')
-      .filter((line) => line.trim() !== '');
-    const failed = lines.map((line) => JSON.parse(line) as { message?: string; error?: string });
-    const stderr = failed.map(({ message, error }) => message ?? error ?? '').join('');
-    return { status: status >= 400 || stderr !== '' ? 1 : 0, stderr };
-  };
-  const images = async (): Promise<string[]> =>
-    (JSON.parse((await call('GET', '/images/json')).body.toString()) as { Id: string }[]).map(({ Id }) => Id);
+  const load = (archive: Buffer) => loadArchive(here.dataRoot, archive);
+  const images = () => imageIds(here.dataRoot);
   const layer = (...entries: TarEntry[]): ReturnType<typeof load> =>
     load(dockerArchive([makeTar([...base, ...entries])]));
   const sh = (command: string): Promise<Result> =>

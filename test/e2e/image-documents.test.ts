@@ -1,5 +1,5 @@
 // Hostile manifests, indexes and configurations, from an archive and from a registry: refused by name, nothing is left.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,16 +7,9 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createInstallation, type Result } from '../helpers/cli.ts';
 import { engineCall } from '../helpers/engine-call.ts';
+import { base, imageIds, loadArchive, up } from '../helpers/hostile-image.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
-import { dockerArchive, imageConfig, makeTar, ociLayout, sha256, type TarEntry } from '../helpers/tar.ts';
-
-const busybox = existsSync('/bin/busybox') ? readFileSync('/bin/busybox') : Buffer.alloc(0);
-const base: TarEntry[] = [
-  { name: 'bin', type: '5', mode: 0o755 },
-  { name: 'bin/sh', content: busybox, mode: 0o755 },
-  { name: 'etc', type: '5', mode: 0o755 },
-];
-const up = '../'.repeat(24);
+import { dockerArchive, imageConfig, makeTar, ociLayout, sha256 } from '../helpers/tar.ts';
 
 describe.skipIf(whyNoContainers())('hostile documents', () => {
   const here = createInstallation();
@@ -25,19 +18,8 @@ describe.skipIf(whyNoContainers())('hostile documents', () => {
   const work = mkdtempSync(join(tmpdir(), 'gantry-evil-'));
 
   const call = (method: string, path: string, body?: Buffer) => engineCall(here.dataRoot, method, path, body);
-  /** Status as of the command line: 1 where the engine refuses it. */
-  const load = async (archive: Buffer): Promise<{ status: number; stderr: string }> => {
-    const { status, body } = await call('POST', '/images/load?quiet=1', archive);
-    const lines = body
-      .toString()
-      .split('\n')
-      .filter((line) => line.trim() !== '');
-    const failed = lines.map((line) => JSON.parse(line) as { message?: string; error?: string });
-    const stderr = failed.map(({ message, error }) => message ?? error ?? '').join('');
-    return { status: status >= 400 || stderr !== '' ? 1 : 0, stderr };
-  };
-  const images = async (): Promise<string[]> =>
-    (JSON.parse((await call('GET', '/images/json')).body.toString()) as { Id: string }[]).map(({ Id }) => Id);
+  const load = (archive: Buffer) => loadArchive(here.dataRoot, archive);
+  const images = () => imageIds(here.dataRoot);
   const sh = (command: string): Promise<Result> =>
     gantry('run', '--rm', '--network', 'none', 'evil', 'sh', '-c', command);
 
