@@ -42,6 +42,11 @@ export interface Containers {
   control(container: Container, action: string, signal?: number): Promise<void>;
 }
 
+/** A shell's command with one pipe for both streams: what two pipes bring has no order. */
+export function sh(script: string): string[] {
+  return ['sh', '-c', `exec 2>&1; ${script}`];
+}
+
 const silent = { frame() {}, closed() {} };
 
 /** Reads the guest's facts and the way to its executor. */

@@ -1,9 +1,8 @@
 // The device program of a container on cgroup v2, felt: what may be made, read and written.
 import { expect, it } from 'vitest';
 import type { PlanRequest } from '../../host/plan-types.ts';
-import type { Containers } from './containers.ts';
+import { type Containers, sh } from './containers.ts';
 
-const sh = (script: string): string[] => ['sh', '-c', script];
 const read = 'dd if=$disk of=/dev/null bs=512 count=1 2>&1 | grep -o "not permitted" || echo read';
 const write = 'dd if=/dev/zero of=$disk bs=512 count=1 2>&1 | grep -o "not permitted" || echo written';
 

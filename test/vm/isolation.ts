@@ -1,9 +1,8 @@
 // What a container in a guest sees, and what the guest's kernel forbids it.
 import { expect, it } from 'vitest';
-import type { Containers } from './containers.ts';
+import { type Containers, sh } from './containers.ts';
 import type { Architecture } from './debian.ts';
 
-const sh = (script: string): string[] => ['sh', '-c', script];
 const namespaces = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'time', 'user', 'uts'];
 const EPERM = 1;
 const ENOSYS = 38;

@@ -3,9 +3,8 @@ import { expect, it } from 'vitest';
 import { readProgram } from '../../host/core/program.ts';
 import type { Resources } from '../../host/types.ts';
 import { until } from '../helpers/cli.ts';
-import type { Container, Containers } from './containers.ts';
+import { type Container, type Containers, sh } from './containers.ts';
 
-const sh = (script: string): string[] => ['sh', '-c', script];
 const SIGKILL = 9;
 const MIB = 1024 ** 2;
 

@@ -1,9 +1,8 @@
 // Processes of a container in a guest: exit, signals, terminal, stdin, exec, and what stays behind.
 import { expect, it } from 'vitest';
 import { until } from '../helpers/cli.ts';
-import type { Containers } from './containers.ts';
+import { type Containers, sh } from './containers.ts';
 
-const sh = (script: string): string[] => ['sh', '-c', script];
 const SIGTERM = 15;
 const SIGKILL = 9;
 

@@ -1,9 +1,8 @@
 // Mapped ids in a guest: on cgroup v2, and on a kernel that takes neither detached layers nor one layer an option.
 import { expect, it } from 'vitest';
 import type { PlanRequest } from '../../host/plan-types.ts';
-import type { Containers } from './containers.ts';
+import { type Containers, sh } from './containers.ts';
 
-const sh = (script: string): string[] => ['sh', '-c', script];
 let count = 0;
 
 export function userNamespaceScenarios(containers: () => Containers): void {
