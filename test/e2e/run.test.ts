@@ -150,6 +150,16 @@ describe.skipIf(whyNoContainers())('gantry', () => {
       expect(await box('-t', 'box', 'sh', '-c', 'tty; test -t 1 && echo terminal')).toBe('/dev/pts/0\r\nterminal\r');
     });
 
+    it('says what --init cannot run, and runs it at the smallest limit of processes', async () => {
+      const init = (...args: string[]) => gantry('run', '--rm', '--init', '--network', 'none', ...args);
+      expect(await init('box', 'nosuch')).toMatchObject({
+        status: 127,
+        stderr: 'docker-init: cannot run "nosuch": No such file or directory\n',
+      });
+      expect(await init('box', '/etc')).toMatchObject({ status: 126, stderr: expect.stringContaining('"/etc"') });
+      for (let i = 0; i < 10; i++) expect((await init('--pids-limit', '2', 'box', 'true')).status).toBe(0);
+    });
+
     it('reaps the dead with --init', async () => {
       expect(
         await box(

@@ -5,7 +5,9 @@ import type { Resources } from '../../host/types.ts';
 import { until } from '../helpers/cli.ts';
 import { type Container, type Containers, sh } from './containers.ts';
 
+const SIGBUS = 7;
 const SIGKILL = 9;
+const SIGTERM = 15;
 const MIB = 1024 ** 2;
 
 export function limitScenarios(containers: () => Containers): void {
@@ -157,6 +159,14 @@ export function limitScenarios(containers: () => Containers): void {
     expect(await enough.ended()).toMatchObject({ exitCode: 0, oomKilled: false, output: 'used\n' });
   });
 
+  it('gets huge pages up to its limit', async () => {
+    await guest('echo 3 > /proc/sys/vm/nr_hugepages; grep -q "HugePages_Free: *3" /proc/meminfo');
+    const container = await start(['probe', 'huge-pages', '3'], { hugetlb: [{ pageSize: '2MB', limit: 4 * MIB }] });
+    expect(await container.ended()).toMatchObject({ exitCode: 128 + SIGBUS, output: 'page 1\npage 2\n' });
+    expect((await containers().run(['probe', 'huge-pages', '3'])).output).toBe('page 1\npage 2\npage 3\n');
+    await guest('echo 0 > /proc/sys/vm/nr_hugepages');
+  });
+
   it('cannot fork beyond its pids limit', async () => {
     const container = await start(sh('for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo all'), { pidsLimit: 4 });
     expect((await container.ended()).output).toMatch(/fork/);
@@ -216,6 +226,18 @@ export function limitScenarios(containers: () => Containers): void {
     await containers().control(container, 'kill', SIGKILL);
     expect((await container.ended()).exitCode).toBe(137);
     expect(await guest(`test -e ${container.cgroup} || echo gone`)).toBe('gone');
+  });
+
+  it('gets a signal in each of its processes, in cgroups of its own too', async () => {
+    const below =
+      'mkdir /sys/fs/cgroup/below; (trap "echo below; exit" TERM; echo 0 > /sys/fs/cgroup/below/cgroup.procs;';
+    const script = `trap "wait; echo first; exit 3" TERM; ${below} echo ready; while :; do :; done) & wait`;
+    const container = await containers().start(sh(script), (request) => {
+      request.container.host.privileged = true;
+    });
+    await until(() => container.output() === 'ready\n', 'the container');
+    await containers().control(container, 'kill', SIGTERM);
+    expect(await container.ended()).toMatchObject({ exitCode: 3, output: 'ready\nbelow\nfirst\n' });
   });
 
   it('may make cgroups of its own when privileged, and they go with it', async () => {

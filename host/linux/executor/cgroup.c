@@ -24,13 +24,31 @@ static int64_t signal_members(int directory, int signal) {
     return 0;
 }
 
+// Those below, too: a container may have made cgroups of its own.
+static int64_t signal_tree(int directory, int signal, int depth) {
+    int64_t result = signal_members(directory, signal);
+    DIR *stream = depth > 32 ? NULL : fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+            continue;
+        int below = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below < 0)
+            continue;
+        signal_tree(below, signal, depth + 1);
+        close(below);
+    }
+    if (stream)
+        closedir(stream);
+    return result;
+}
+
 int64_t op_kill_cgroup(const char *path, int signal) {
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return -errno;
     int64_t result = signal == SIGKILL ? op_write_file(directory, "cgroup.kill", "1", 1, 0) : -ENOENT;
     if (result < 0)
-        result = signal_members(directory, signal);
+        result = signal_tree(directory, signal, 0);
     close(directory);
     return result;
 }

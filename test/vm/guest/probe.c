@@ -50,6 +50,20 @@ static long call(const char *name) {
     exit(2);
 }
 
+// Touches pages of 2 MiB one by one; what the cgroup forbids ends it by SIGBUS.
+static int use_huge_pages(int count) {
+    const size_t size = 2 << 20;
+    for (int i = 1; i <= count; i++) {
+        char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+        if (page == MAP_FAILED)
+            return 1;
+        *page = 1;
+        printf("page %d\n", i);
+        fflush(stdout);
+    }
+    return 0;
+}
+
 // Touches memory until it is killed or has it all.
 static int use_memory(size_t bytes) {
     char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -60,6 +74,8 @@ static int use_memory(size_t bytes) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "huge-pages"))
+        return use_huge_pages(atoi(argv[2]));
     if (argc == 3 && !strcmp(argv[1], "memory"))
         return use_memory((size_t)atol(argv[2]));
     for (int i = 1; i < argc; i++) {
