@@ -134,7 +134,7 @@ export function containerRoutes(engine: Engine): Route[] {
       sendNothing(call, stopped ? 204 : 304);
     }),
     on('POST', '/restart', async (call, container) => {
-      await engine.restart(container, seconds(call));
+      await engine.restart(container, seconds(call), call.query.get('signal') ?? undefined);
       sendNothing(call);
     }),
     on('POST', '/kill', async (call, container) => {

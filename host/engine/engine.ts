@@ -8,13 +8,14 @@ import type { ImageStore } from '../image/image-store.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { Plan, PlanNetwork } from '../plan-types.ts';
 import { type Container, createContainer } from './container.ts';
+import { type Announce, createAnnounce } from './container-events.ts';
 import type { Context } from './context.ts';
 import { type Copies, createCopies } from './copies.ts';
 import { createEvents, type Events } from './events.ts';
 import { createExecs, type Execs } from './exec.ts';
 import { settleIdMaps, sharedIdMaps } from './id-maps.ts';
 import { engineFiles, makeContainerDirectory, makeDirectories, makePrivate } from './layout.ts';
-import { createLifecycle, type Lifecycle } from './lifecycle.ts';
+import { createLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
 import { lockDataRoot } from './lock.ts';
 import { type ContainerInput, mergeConfig } from './merge.ts';
 import { settleMounts } from './mounts.ts';
@@ -49,6 +50,8 @@ export interface Engine extends Lifecycle {
   readonly events: Events;
   readonly execs: Execs;
   readonly copies: Copies;
+  /** Tells those who listen what a client did with a container. */
+  readonly announce: Announce;
   /** What could not be read when the engine started, sentences for the user. */
   readonly damaged: readonly string[];
   create(name: string | undefined, input: ContainerInput): Promise<Container>;
@@ -99,8 +102,10 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       throw new GantryError('INVALID_STATE', `Cannot join a namespace of container ${name}: it is not running`);
     return { id: record.id, pid: record.state.pid, idMaps: record.idMaps };
   };
+  const announce = createAnnounce(context.events);
   const lifecycle = createLifecycle(
     context,
+    announce,
     findRunning,
     ({ record }) => containers.delete(record.id),
     (volume) => [...containers.values()].some(({ record }) => record.mounts.some(({ name }) => name === volume)),
@@ -153,6 +158,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     events: context.events,
     execs: createExecs(context),
     copies: createCopies(context),
+    announce,
     damaged: [],
     find,
     list: () => [...containers.values()].sort((a, b) => b.record.created.localeCompare(a.record.created)),
@@ -190,23 +196,25 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       makeContainerDirectory(container.files);
       container.save();
       containers.set(record.id, container);
-      context.events.emit('container', 'create', record.id, {
-        ...config.labels,
-        image: config.image,
-        name: record.name,
-      });
+      announce(container, 'create');
       return container;
     },
     rename(container, name) {
+      const oldName = container.record.name;
+      if (name === '') throw new GantryError('INVALID_ARGUMENT', 'Neither old nor new names may be empty');
+      if (name === oldName)
+        throw new GantryError('INVALID_ARGUMENT', 'Renaming a container with the same name as its current name');
       checkName(name);
       const taken = named(name);
       if (taken !== undefined)
         throw new GantryError(
           'NAME_IN_USE',
-          `Conflict. The container name "/${name}" is already in use by container "${taken.record.id}"`,
+          `Error when allocating new name: Conflict. The container name "/${name}" is already in use by container "${taken.record.id}"`,
+          { hint: `Remove (or rename) that container to be able to reuse that name: gantry rm ${name}` },
         );
       container.record.name = name;
       container.save();
+      announce(container, 'rename', { oldName: `/${oldName}` });
     },
     removeVolume(name) {
       volumes.remove(name, trash.take);
@@ -263,9 +271,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   const live = [...containers.values()].filter(({ record }) => ['running', 'paused'].includes(record.state.status));
   await context.networks.restore(live.map(({ record }) => record));
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
-  for (const container of containers.values())
-    if (container.record.state.status === 'restarting' || (container.running === undefined && startsAlone(container)))
-      lifecycle.start(container).catch(() => {});
+  for (const container of containers.values()) lifecycle.resume(container).catch(() => {});
   return engine;
 }
 
@@ -279,12 +285,6 @@ function removeEmpty(directory: string): void {
 
 /** ID in plans that are only shown: the same for the same flags. */
 const PLANNED_ID = '0'.repeat(64);
-
-/** "always" is started again with the engine; "unless-stopped" unless a user stopped it. */
-function startsAlone({ record: { config, state } }: Container): boolean {
-  const { name } = config.host.restartPolicy;
-  return state.startedAt !== '' && !state.stoppedByUser && (name === 'always' || name === 'unless-stopped');
-}
 
 function defaultHostname({ host }: ContainerRecord['config'], id: string): string {
   return host.utsMode === 'host' || host.networkMode.startsWith('container:') ? '' : id.slice(0, 12);

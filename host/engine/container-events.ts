@@ -1,0 +1,10 @@
+// Events of containers, with the attributes that docker gives every one of them: image, name, labels.
+import type { Container } from './container.ts';
+import type { Events } from './events.ts';
+
+export type Announce = (container: Container, action: string, attributes?: Record<string, string>) => void;
+
+export function createAnnounce(events: Events): Announce {
+  return ({ record: { id, name, config } }, action, attributes = {}) =>
+    events.emit('container', action, id, { ...config.labels, image: config.image, name, ...attributes });
+}

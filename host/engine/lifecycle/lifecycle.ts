@@ -1,0 +1,142 @@
+// Start, exit, restart, stop, kill, pause, remove: every change of a container's state. Read this file first.
+import { planTeardown } from '../../core/plans.ts';
+import { GantryError } from '../../errors.ts';
+import { type Container, runningProcess } from '../container.ts';
+import type { Announce } from '../container-events.ts';
+import type { Context } from '../context.ts';
+import type { FindRunning } from '../planning.ts';
+import { createExits, type Exits } from './exits.ts';
+import { createRemoval } from './removal.ts';
+import { createRestarts, type Restarts, startsWithEngine } from './restarts.ts';
+import { type Begin, createStart } from './start.ts';
+import { createStops, type Stops } from './stop.ts';
+
+export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'settle'> {
+  /** False where it runs already. Resolves when its program has been executed. */
+  start(container: Container): Promise<boolean>;
+  restart(container: Container, seconds?: number, signal?: string): Promise<void>;
+  pause(container: Container): Promise<void>;
+  unpause(container: Container): Promise<void>;
+  remove(container: Container, options: { force: boolean; volumes: boolean }): Promise<void>;
+  /** Takes up a container that an earlier engine started. To be called exclusively. */
+  adopt(container: Container): Promise<void>;
+  /** Starts what an earlier engine was to start again, and what starts with every engine. */
+  resume(container: Container): Promise<void>;
+}
+
+export function createLifecycle(
+  context: Context,
+  announce: Announce,
+  find: FindRunning,
+  forget: (container: Container) => void,
+  isMounted: (volume: string) => boolean,
+): Lifecycle {
+  const { backend, networks } = context;
+  const parentOf = (container: Container): string => container.record.config.host.cgroupParent;
+
+  const restarts: Restarts = createRestarts((container) =>
+    container.exclusively(async () => container.record.state.status === 'restarting' && (await begin(container))),
+  );
+  const removal = createRemoval(context, announce, forgetAll, isMounted);
+  const exits = createExits({ context, announce, restarts, removal });
+  const stops = createStops(context, announce, restarts);
+  const begin: Begin = createStart({
+    context,
+    find,
+    announce,
+    watch: exits.watch,
+    discard: (container) => removal.discard(container, true),
+  });
+  function forgetAll(container: Container): void {
+    restarts.reset(container);
+    forget(container);
+  }
+
+  /** By a user: counts and delays of restarts begin anew. */
+  const start = (container: Container): Promise<boolean> =>
+    container.exclusively(async () => {
+      if (container.record.state.status === 'restarting') return false;
+      if (container.running === undefined) restarts.reset(container);
+      return begin(container);
+    });
+
+  return {
+    start,
+    stop: stops.stop,
+    async restart(container, seconds, signal) {
+      const letGo = exits.keep(container);
+      try {
+        await stops.stop(container, seconds, signal);
+        await container.settled;
+        await start(container);
+        announce(container, 'restart');
+      } finally {
+        letGo();
+      }
+    },
+    kill: stops.kill,
+    pause: (container) =>
+      container.exclusively(async () => {
+        const { record } = container;
+        runningProcess(container);
+        if (record.state.status === 'paused')
+          throw new GantryError('INVALID_STATE', `Container ${record.name} is already paused`);
+        await backend.pause(record.id, parentOf(container));
+        // It may have ended meanwhile, or been killed.
+        if (container.running === undefined) return;
+        container.change({ status: 'paused' });
+        announce(container, 'pause');
+      }),
+    unpause: (container) =>
+      container.exclusively(async () => {
+        const { record } = container;
+        if (record.state.status !== 'paused')
+          throw new GantryError('INVALID_STATE', `Container ${record.name} is not paused`);
+        await backend.unpause(record.id, parentOf(container));
+        if (container.running === undefined) return;
+        container.change({ status: 'running' });
+        announce(container, 'unpause');
+      }),
+    async remove(container, { force, volumes: withVolumes }) {
+      const { record } = container;
+      // Who stops it gracefully at this moment need not be waited for.
+      if (force) stops.killNow(container);
+      await container.exclusively(async () => {
+        if (container.running !== undefined || record.state.status === 'restarting') {
+          if (!force) throw inUse(container);
+          stops.killNow(container);
+          await container.running?.exited;
+        }
+        await container.settled;
+        removal.discard(container, withVolumes || record.config.host.autoRemove);
+      });
+    },
+    settle: exits.settle,
+    async adopt(container) {
+      const { record, files } = container;
+      const facts = await backend.facts();
+      const teardown = planTeardown(facts, record.id, record.config, networks.recorded(record));
+      const recovery = { exitRecord: files.exitRecord, teardown };
+      const running = await backend.adopt(record.id, files.controlSocket, recovery);
+      if (running === undefined) return exits.missed(container);
+      container.began(running);
+      exits.watch(container, running);
+    },
+    resume: (container) =>
+      container.exclusively(async () => {
+        const { status } = container.record.state;
+        if (container.running !== undefined || restarts.isScheduled(container)) return;
+        if (status === 'restarting' || startsWithEngine(container)) await begin(container);
+      }),
+  };
+}
+
+function inUse({ record: { name, state } }: Container): GantryError {
+  const why =
+    state.status === 'paused'
+      ? 'container is paused and must be unpaused first'
+      : `container is ${state.status}: stop the container before removing or force remove`;
+  return new GantryError('INVALID_STATE', `Cannot remove container "${name}": ${why}`, {
+    hint: `Add -f, or stop it first: gantry stop ${name}`,
+  });
+}

@@ -1,0 +1,110 @@
+// The start of a container, from its record to a running process; and what is left of one that failed.
+import { mkdirSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import type { RunningProcess } from '../../backend.ts';
+import { GantryError } from '../../errors.ts';
+import type { Container } from '../container.ts';
+import type { Announce } from '../container-events.ts';
+import type { Context } from '../context.ts';
+import { sharedIdMaps } from '../id-maps.ts';
+import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
+import { type FindRunning, fitsSlot, namedDevices, planRecord } from '../planning.ts';
+import { removeRecord } from '../state-store.ts';
+import { isoTime } from './times.ts';
+
+export interface Starting {
+  context: Context;
+  find: FindRunning;
+  announce: Announce;
+  /** Told about a process that runs. */
+  watch(container: Container, running: RunningProcess): void;
+  /** Told about a container of --rm that did not start. */
+  discard(container: Container): void;
+}
+
+/** False where it runs already. To be called exclusively. */
+export type Begin = (container: Container) => Promise<boolean>;
+
+export function createStart({ context, find, announce, watch, discard }: Starting): Begin {
+  const { backend, images, networks, volumes } = context;
+
+  const failed = async (container: Container, error: unknown): Promise<void> => {
+    const { record } = container;
+    const exitCode = error instanceof GantryError && error.exitStatus !== 125 ? error.exitStatus : 128;
+    await networks.release(record);
+    const status = record.state.startedAt === '' ? 'created' : 'exited';
+    container.change({ status, error: (error as Error).message, exitCode, pid: 0 });
+    container.tellExit(exitCode);
+    if (record.config.host.autoRemove) discard(container);
+  };
+
+  const begin: Begin = async (container) => {
+    const { record, files } = container;
+    if (container.removed) throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${record.name}`);
+    if (record.state.status === 'paused')
+      throw new GantryError('INVALID_STATE', 'Cannot start a paused container, try unpause instead');
+    if (container.running !== undefined) return false;
+    await container.settled;
+    await Promise.all([...container.copies].map(({ exited }) => exited));
+    const { host, imageId } = record.config;
+    const slot = fitsSlot(host) ? backend.reserveSlot(host.cgroupParent) : undefined;
+    try {
+      const attached = container.attachWanted;
+      const [facts, image] = await Promise.all([backend.facts(namedDevices(record.config)), images.find(imageId)]);
+      const shared = sharedIdMaps(record.config, find);
+      if (shared !== undefined) record.idMaps = shared;
+      else if (host.userMode.startsWith('container:')) delete record.idMaps;
+      const attachment = await networks.attach(record, find);
+      Object.assign(record, { endpoints: attachment.endpoints, ports: attachment.ports });
+      const hostname = record.config.hostname || record.id.slice(0, 12);
+      const [, owner] = /^container:(.+)$/.exec(host.networkMode) ?? [];
+      if (owner !== undefined) shareNetworkFiles(files, context.files.of(find(owner).id));
+      else writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
+      if (host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
+      if (record.state.startedAt !== '') removeRecord(files.exitRecord);
+      mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
+      const launch = async (place: string | undefined, again = true): Promise<RunningProcess> => {
+        const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot: place });
+        record.warnings = [...attachment.warnings, ...plan.warnings];
+        return backend
+          .start(plan, {
+            attachOutput: attached.output,
+            attachStdin: attached.stdin,
+            slot: place,
+            recovery: { exitRecord: files.exitRecord, teardown: plan.teardown },
+          })
+          .catch(async (error: unknown) => {
+            if (!again || !(await networks.repair(plan.setup, error))) throw error;
+            return launch(undefined, false);
+          });
+      };
+      const running = await launch(slot);
+      record.warnings.push(...(running.warnings ?? []));
+      container.began(running);
+      container.change({
+        status: 'running',
+        pid: running.pid,
+        startedAt: isoTime(running.startedAt),
+        error: '',
+        exitCode: 0,
+        oomKilled: false,
+        stoppedByUser: false,
+      });
+      watch(container, running);
+      for (const mount of record.mounts) if (mount.name !== '') volumes.markFilled(mount.name);
+      for (const mount of record.mounts) mount.copyUp = false;
+      announce(container, 'start');
+      return true;
+    } catch (error) {
+      if (slot !== undefined) backend.releaseSlot(slot);
+      if (container.running === undefined) await failed(container, error);
+      throw error;
+    }
+  };
+  return begin;
+}
+
+async function freshWork(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { mode: 0o755 });
+}
