@@ -33,6 +33,8 @@ export interface Mount {
   source: string;
   target: string;
   readOnly?: boolean;
+  /** "SOURCE:TARGET[:OPTIONS]" where it was given so. */
+  spelled?: string;
   /** Bind: private, rprivate, shared, rshared, slave, rslave. Default rprivate. */
   propagation?: string;
   /** Bind: do not bind recursively. */

@@ -25,6 +25,7 @@ const present = tracked.filter((file) => {
 const allowed: Record<string, string[]> = {
   'core-asm': [],
   'host/errors': [],
+  'host/human-duration': [],
   'host/types': [],
   'host/plan-types': ['host/types'],
   'host/paths': [],
@@ -59,7 +60,15 @@ const allowed: Record<string, string[]> = {
     'host/plan-types',
     'host/paths',
   ],
-  'host/api': ['host/engine', 'host/backend', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
+  'host/api': [
+    'host/engine',
+    'host/backend',
+    'host/errors',
+    'host/human-duration',
+    'host/types',
+    'host/plan-types',
+    'host/paths',
+  ],
   'host/client': ['host/errors', 'host/types', 'host/plan-types', 'host/paths'],
   'host/index': [
     'host/engine',
@@ -75,7 +84,16 @@ const allowed: Record<string, string[]> = {
     'host/backend',
     'host/api',
   ],
-  'host/cli': ['host/client', 'host/index', 'host/core', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
+  'host/cli': [
+    'host/client',
+    'host/index',
+    'host/core',
+    'host/errors',
+    'host/human-duration',
+    'host/types',
+    'host/plan-types',
+    'host/paths',
+  ],
 };
 
 function roomOf(file: string): string {

@@ -1,31 +1,13 @@
 // /containers: create, list, inspect and what changes a container's state.
 import type { Container, WaitCondition } from '../engine/container.ts';
-import { diskUsage } from '../engine/disk-usage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
 import { attachRoutes } from './attach-routes.ts';
-import { inspectJson, summaryJson } from './container-json.ts';
+import { inspectJson } from './container-json.ts';
+import { containerListRoutes, containerSize } from './container-list-routes.ts';
 import { readCreateBody } from './create-body.ts';
-import { anyOf, type Filters, matchesLabels, readFilters } from './filters.ts';
 import { type Call, flag, type Handler, type Route, readJson, sendJson, sendNothing } from './http.ts';
 import { idleStatsJson, statsJson } from './stats-json.ts';
-
-const filterNames = [
-  'ancestor',
-  'before',
-  'exited',
-  'health',
-  'id',
-  'is-task',
-  'label',
-  'name',
-  'network',
-  'since',
-  'status',
-  'volume',
-  'expose',
-  'publish',
-];
 
 export function containerRoutes(engine: Engine): Route[] {
   /** A route on one container. */
@@ -44,37 +26,6 @@ export function containerRoutes(engine: Engine): Route[] {
     const name = call.query.get('name')?.replace(/^\//, '') || undefined;
     const { record } = await engine.create(name, input);
     sendJson(call, { Id: record.id, Warnings: record.warnings }, 201);
-  };
-
-  const list: Handler = (call) => {
-    const filters = readFilters(call.query.get('filters'), filterNames);
-    const limit = Number(call.query.get('limit') ?? 0);
-    const all = flag(call, 'all') || filters.status !== undefined || filters.exited !== undefined || limit > 0;
-    const found = engine
-      .list()
-      .filter((container) => (all || isLive(container)) && matches(engine, container, filters));
-    sendJson(
-      call,
-      (limit > 0 ? found.slice(0, limit) : found).map((container) => summaryJson(container)),
-    );
-  };
-
-  const prune: Handler = async (call) => {
-    const filters = readFilters(call.query.get('filters'), ['label']);
-    let SpaceReclaimed = 0;
-    const ContainersDeleted: string[] = [];
-    for (const container of engine.list()) {
-      if (isLive(container) || !matchesLabels(container.record.config.labels, filters.label)) continue;
-      const bytes = await diskUsage(container.files.upper);
-      try {
-        await engine.remove(container, { force: false, volumes: false });
-      } catch {
-        continue; // It has started, or went, meanwhile.
-      }
-      ContainersDeleted.push(container.record.id);
-      SpaceReclaimed += bytes;
-    }
-    sendJson(call, { ContainersDeleted, SpaceReclaimed });
   };
 
   const wait = async (call: Call, container: Container): Promise<void> => {
@@ -114,8 +65,7 @@ export function containerRoutes(engine: Engine): Route[] {
 
   return [
     { method: 'POST', path: '/containers/create', handler: create },
-    { method: 'GET', path: '/containers/json', handler: list },
-    { method: 'POST', path: '/containers/prune', handler: prune },
+    ...containerListRoutes(engine),
     on('GET', '/json', async (call, container) => {
       const image = await engine.images.find(container.record.config.imageId).catch(() => undefined);
       const execs = engine.execs.of(container).filter(({ status }) => status === 'running');
@@ -125,6 +75,7 @@ export function containerRoutes(engine: Engine): Route[] {
           container,
           image,
           execs.map(({ id }) => id),
+          flag(call, 'size') ? await containerSize(engine, container) : undefined,
         ),
       );
     }),
@@ -208,35 +159,4 @@ export function size({ query }: Call): [number, number] {
   )
     throw new GantryError('INVALID_ARGUMENT', `Invalid size: h=${query.get('h')} w=${query.get('w')}`);
   return [rows, columns];
-}
-
-function isLive({ record }: Container): boolean {
-  return ['running', 'paused', 'restarting'].includes(record.state.status);
-}
-
-function matches(engine: Engine, { record }: Container, filters: Filters): boolean {
-  const { config, state } = record;
-  const older = (name: string): boolean => record.created < engine.find(name).record.created;
-  const newer = (name: string): boolean => record.created > engine.find(name).record.created;
-  return (
-    matchesLabels(config.labels, filters.label) &&
-    anyOf(filters.status, (status) => status === state.status) &&
-    anyOf(filters.name, (name) => new RegExp(name.replace(/^\^\/|^\//, '^')).test(record.name)) &&
-    anyOf(filters.id, (id) => record.id.startsWith(id)) &&
-    anyOf(filters.exited, (code) => state.status === 'exited' && state.exitCode === Number(code)) &&
-    anyOf(
-      filters.ancestor,
-      (image) =>
-        [config.image, config.image.split(':')[0], config.imageId].includes(image) ||
-        config.imageId.startsWith(`sha256:${image}`),
-    ) &&
-    anyOf(filters.volume, (volume) =>
-      record.mounts.some(({ name, target, source }) => [name, target, source].includes(volume)),
-    ) &&
-    anyOf(filters.network, (network) => network === config.host.networkMode || network in record.endpoints) &&
-    anyOf(filters.before, older) &&
-    anyOf(filters.since, newer) &&
-    anyOf(filters['is-task'], (value) => value === 'false') &&
-    anyOf(filters.health, (value) => value === 'none')
-  );
 }

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
-import { healthcheckJson } from './container-json.ts';
+import { healthcheckJson } from './config-json.ts';
 import { anyOf, matchesLabels, readFilters } from './filters.ts';
 import { type Call, jsonLines, type Route, flag, sendJson } from './http.ts';
 

@@ -10,11 +10,11 @@ export function readBinds(binds: string[]): Mount[] {
   return binds.map((text) => {
     const [source = '', target, options = '', ...more] = text.split(':');
     if (more.length > 0) throw invalid(text, 'too many colons');
-    if (target === undefined) return { type: 'volume', source: '', target: source };
+    if (target === undefined) return { type: 'volume', source: '', target: source, spelled: text };
     if (!target.startsWith('/')) throw invalid(text, `invalid mount path: '${target}' mount path must be absolute`);
     const mount: Mount = source.startsWith('/')
-      ? { type: 'bind', source, target, createSource: true }
-      : { type: 'volume', source, target };
+      ? { type: 'bind', source, target, spelled: text, createSource: true }
+      : { type: 'volume', source, target, spelled: text };
     for (const option of options.split(',').filter(Boolean)) applyOption(mount, option, text);
     return mount;
   });

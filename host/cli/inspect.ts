@@ -11,13 +11,14 @@ const kinds: Record<string, (name: string) => string> = {
   network: (name) => `/networks/${name}`,
 };
 
-async function find(api: Api, name: string, type: string | undefined): Promise<unknown> {
+async function find(api: Api, name: string, type: string | undefined, size: boolean): Promise<unknown> {
   const wanted = type === undefined ? Object.keys(kinds) : [type];
   for (const kind of wanted) {
     const path = kinds[kind];
     if (path === undefined) throw new GantryError('INVALID_ARGUMENT', `"${kind}" is not a valid value for --type`);
     try {
-      return await api.send('GET', path(encodeURIComponent(name).replaceAll('%2F', '/')));
+      const query = kind === 'container' ? { size } : {};
+      return await api.send('GET', path(encodeURIComponent(name).replaceAll('%2F', '/')), { query });
     } catch (error) {
       const missing =
         error instanceof GantryError && (/_NOT_FOUND$/.test(error.code) || error.code === 'INVALID_ARGUMENT');
@@ -43,7 +44,7 @@ export const inspect: Command = {
     let status = 0;
     for (const name of parsed.args) {
       try {
-        found.push(await find(api, name, parsed.value('type')));
+        found.push(await find(api, name, parsed.value('type'), parsed.switch('size')));
       } catch (error) {
         if (!(error instanceof GantryError) || error.code !== 'PATH_NOT_FOUND') throw error;
         process.stderr.write(`gantry: ${error.message}\n`);

@@ -13,7 +13,9 @@ interface Summary {
   Labels: Record<string, string>;
   State: string;
   Status: string;
+  ImageID: string;
   SizeRw?: number;
+  SizeRootFs?: number;
   Mounts: { Name?: string; Source: string }[];
   NetworkSettings: { Networks: Record<string, unknown> };
 }
@@ -38,6 +40,16 @@ function portText(ports: Summary['Ports']): string {
     .join(', ');
 }
 
+/** An ID, where the name means another image by now, is as short as the container's. */
+function imageName({ Image, ImageID }: Summary, whole: boolean): string {
+  return !whole && Image === ImageID ? Image.replace(/^sha256:/, '').slice(0, 12) : Image;
+}
+
+/** "2B (virtual 1.5MB)": its own files, and all that it sees of the image. */
+function sizeText({ SizeRw = 0, SizeRootFs = 0 }: Summary): string {
+  return SizeRootFs > 0 ? `${decimalSize(SizeRw)} (virtual ${decimalSize(SizeRootFs)})` : decimalSize(SizeRw);
+}
+
 export const ps: Command = {
   usage: '[OPTIONS]',
   summary: 'List containers',
@@ -55,20 +67,15 @@ export const ps: Command = {
     { name: 'latest', short: 'l', kind: 'switch', help: 'Show the latest created container (includes all states)' },
     { name: 'no-trunc', kind: 'switch', help: "Don't truncate output" },
     { name: 'quiet', short: 'q', kind: 'switch', help: 'Only display container IDs' },
-    {
-      name: 'size',
-      short: 's',
-      kind: 'switch',
-      help: '',
-      hidden: true,
-      refused: 'sizes of containers are not counted',
-    },
+    { name: 'size', short: 's', kind: 'switch', help: 'Display total file sizes' },
   ],
   args: [0, 0],
   async run(parsed, { api }) {
+    // As docker: a template that shows sizes asks for them.
+    const size = parsed.switch('size') || /\{\{[^}]*\.Size\b/.test(parsed.value('format') ?? '');
     const limit = parsed.switch('latest') ? 1 : parsed.number('last');
     const found = await api.send<Summary[]>('GET', '/containers/json', {
-      query: { all: parsed.switch('all'), limit, filters: filtersOf(parsed.list('filter')) },
+      query: { all: parsed.switch('all'), limit, size, filters: filtersOf(parsed.list('filter')) },
     });
     const whole = parsed.switch('no-trunc');
     const short = (text: string, length: number): string =>
@@ -81,14 +88,14 @@ export const ps: Command = {
       withLabels(
         {
           ID: whole ? container.Id : container.Id.slice(0, 12),
-          Image: container.Image,
+          Image: imageName(container, whole),
           Command: `"${short(container.Command, 20)}"`,
           CreatedAt: goTime(container.Created),
           RunningFor: since(container.Created),
           Ports: portText(container.Ports),
           State: container.State,
           Status: container.Status,
-          Size: decimalSize(container.SizeRw ?? 0),
+          Size: sizeText(container),
           Names: container.Names.map((name) => name.slice(1)).join(','),
           Labels: labelText(container.Labels),
           LocalVolumes: String(container.Mounts.filter(({ Name }) => Name).length),
@@ -99,7 +106,8 @@ export const ps: Command = {
         container.Labels,
       ),
     );
-    process.stdout.write(formatRows(rows, parsed.value('format'), columns));
+    const shown: [string, string][] = parsed.switch('size') ? [...columns, ['SIZE', 'Size']] : columns;
+    process.stdout.write(formatRows(rows, parsed.value('format'), shown));
     return 0;
   },
 };

@@ -1,5 +1,6 @@
 // Sizes and times, in and out, in docker's spelling.
 import { GantryError } from '../errors.ts';
+import { humanDuration } from '../human-duration.ts';
 
 const scales = 'bkmgtp';
 
@@ -66,22 +67,7 @@ export function parseMoment(text: string, flag: string, now = Date.now()): strin
   return String(date / 1000);
 }
 
-const spans: [number, string][] = [
-  [365 * 86_400, 'years'],
-  [30 * 86_400, 'months'],
-  [7 * 86_400, 'weeks'],
-  [86_400, 'days'],
-  [3600, 'hours'],
-  [60, 'minutes'],
-];
-
 /** "About an hour ago": the time since a moment, in seconds since 1970. */
 export function since(moment: number, now = Date.now()): string {
-  const passed = Math.max(0, Math.floor(now / 1000 - moment));
-  if (passed < 1) return 'Less than a second ago';
-  if (passed < 60) return `${passed} second${passed === 1 ? '' : 's'} ago`;
-  if (passed < 120) return 'About a minute ago';
-  if (passed >= 3600 && passed < 7200) return 'About an hour ago';
-  const [size, name] = spans.find(([span]) => passed >= 2 * span) ?? [60, 'minutes'];
-  return `${Math.floor(passed / size)} ${name} ago`;
+  return `${humanDuration(now - moment * 1000)} ago`;
 }

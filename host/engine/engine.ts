@@ -182,11 +182,12 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       chooseIds(record);
       const facts = await backend.facts(namedDevices(config));
       // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
-      record.warnings = planRecord(
+      const { spec, warnings } = planRecord(
         context,
         { ...record, config: withoutJoins(config) },
         { facts, network: none, image, find: findRunning },
-      ).warnings;
+      );
+      Object.assign(record, { warnings, confinement: confinementOf(spec) });
       record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
       record.warnings = [...record.warnings, ...(await context.networks.prepare(config))];
       if (!['NONE', undefined].includes(config.healthcheck?.test[0]))
@@ -273,6 +274,11 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
   for (const container of containers.values()) lifecycle.resume(container).catch(() => {});
   return engine;
+}
+
+function confinementOf(spec: Plan['spec']): ContainerRecord['confinement'] {
+  const { maskedPaths = [], readonlyPaths = [] } = (spec.linux ?? {}) as Record<string, string[]>;
+  return { masked: maskedPaths, readOnly: readonlyPaths };
 }
 
 function removeEmpty(directory: string): void {

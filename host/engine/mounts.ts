@@ -36,7 +36,7 @@ export async function settleMounts(
   }
   for (const target of config.volumes) {
     if (points.has(target) || target in config.host.tmpfs) continue;
-    points.set(target, await settle({ type: 'volume', source: '', target }, volumes));
+    points.set(target, { ...(await settle({ type: 'volume', source: '', target }, volumes)), mode: '' });
   }
   return [...points.values()];
 }
@@ -48,6 +48,7 @@ async function settle(mount: Mount, volumes: Volumes): Promise<MountPoint> {
     source: mount.source,
     target: mount.target,
     readOnly: mount.readOnly ?? false,
+    mode: modeOf(mount),
     propagation: mount.propagation ?? (mount.type === 'bind' ? 'rprivate' : ''),
     copyUp: false,
     ...(mount.idmap === true ? { idmap: true } : {}),
@@ -55,6 +56,11 @@ async function settle(mount: Mount, volumes: Volumes): Promise<MountPoint> {
   if (mount.type !== 'volume') return point;
   const { name, path, fresh } = await volumes.ensure(mount.source, mount.volumeLabels ?? {});
   return { ...point, name, source: path, copyUp: fresh && mount.noCopy !== true };
+}
+
+/** Options as they were written; docker's "z" of volumes without any means nothing where there is no SELinux. */
+function modeOf({ type, spelled }: Mount): string {
+  return spelled?.split(':')[2] || (type === 'volume' ? 'z' : '');
 }
 
 function checkSource({ source, target, createSource }: Mount): void {

@@ -27,6 +27,10 @@ export interface MountPoint {
   source: string;
   target: string;
   readOnly: boolean;
+  /** Options in the user's words. */
+  mode?: string;
+  /** Volume's driver; absent: "local". */
+  driver?: string;
   propagation: string;
   /** The ids on disk are those of the container. */
   idmap?: boolean;
@@ -69,6 +73,8 @@ export interface ContainerRecord {
   /** Published while it runs, host ports settled. */
   ports: PortBinding[];
   warnings: string[];
+  /** System paths that it may not see, or not change: what planning made of the configuration. */
+  confinement?: { masked: string[]; readOnly: string[] };
   /** Its user namespace: its own is settled at creation, another container's at start; absent: the host's. */
   idMaps?: IdMaps;
 }
