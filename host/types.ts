@@ -159,6 +159,8 @@ export interface ContainerConfig {
   /** Seconds; absent: 10. */
   stopTimeout?: number;
   healthcheck?: Healthcheck;
+  /** What health checks of the shell form are run with; absent: /bin/sh -c. */
+  shell?: string[];
   host: HostConfig;
 }
 

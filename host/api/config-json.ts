@@ -47,5 +47,6 @@ export function configJson(config: ContainerConfig): object {
     StopSignal: config.stopSignal,
     ...(config.stopTimeout === undefined ? {} : { StopTimeout: config.stopTimeout }),
     ...healthcheckJson(config.healthcheck),
+    ...(config.shell === undefined ? {} : { Shell: config.shell }),
   };
 }

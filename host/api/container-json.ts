@@ -5,9 +5,8 @@ import { configJson } from './config-json.ts';
 import { hostConfigJson } from './host-config-json.ts';
 import { mountPointJson } from './mount-json.ts';
 import { networksJson, noEndpoint, portsJson } from './network-json.ts';
+import { stateJson } from './state-json.ts';
 import type { ContainerSize } from './summary-json.ts';
-
-const NEVER = '0001-01-01T00:00:00Z';
 
 export function inspectJson(
   { record, files }: Container,
@@ -24,19 +23,7 @@ export function inspectJson(
     Created: record.created,
     Path: path,
     Args: args,
-    State: {
-      Status: state.status,
-      Running: state.status === 'running' || state.status === 'paused' || state.status === 'restarting',
-      Paused: state.status === 'paused',
-      Restarting: state.status === 'restarting',
-      OOMKilled: state.oomKilled,
-      Dead: state.status === 'dead',
-      Pid: state.pid,
-      ExitCode: state.exitCode,
-      Error: state.error,
-      StartedAt: state.startedAt || NEVER,
-      FinishedAt: state.finishedAt || NEVER,
-    },
+    State: stateJson(state),
     Image: config.imageId,
     ResolvConfPath: files.resolvConf,
     HostnamePath: files.hostname,

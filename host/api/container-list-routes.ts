@@ -175,7 +175,7 @@ async function matcher(engine: Engine, filters: Filters): Promise<(record: Conta
         (code) =>
           state.exitCode === Number(code) && state.startedAt !== '' && ['exited', 'dead'].includes(state.status),
       ) &&
-      anyOf(filters.health, (health) => health === 'none') &&
+      anyOf(filters.health, (health) => health === (state.health?.status ?? 'none')) &&
       anyOf(filters.isolation, (isolation) => ['', 'default', 'process'].includes(isolation)) &&
       isTask !== true &&
       (images === undefined || images.has(config.imageId)) &&

@@ -17,6 +17,7 @@ export function readCreateBody(body: unknown): ContainerInput {
   if (image === '') throw new GantryError('INVALID_ARGUMENT', 'Cannot create a container: no image specified');
   const healthcheck = readHealthcheck(config);
   const stopTimeout = config.number('StopTimeout');
+  const shell = config.texts('Shell');
   const annotations = host.textMap('Annotations');
   const input: ContainerInput = {
     image,
@@ -44,9 +45,10 @@ export function readCreateBody(body: unknown): ContainerInput {
     stopSignal: config.text('StopSignal'),
     ...(stopTimeout === undefined ? {} : { stopTimeout }),
     ...(healthcheck === undefined ? {} : { healthcheck }),
+    ...(shell === undefined ? {} : { shell }),
     host: readHostConfig(host, networking, config),
   };
-  config.ignore('ArgsEscaped', 'OnBuild', 'Shell');
+  config.ignore('ArgsEscaped', 'OnBuild');
   for (const fields of [config, host, networking]) fields.finish();
   return input;
 }

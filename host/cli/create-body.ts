@@ -158,13 +158,16 @@ function ulimit(text: string): object {
 }
 
 function healthcheck(parsed: Parsed): object {
-  if (parsed.switch('no-healthcheck')) return { Healthcheck: { Test: ['NONE'] } };
   const command = parsed.value('health-cmd');
   const duration = (name: string): number =>
     Math.round(parseDuration(parsed.value(`health-${name}`) ?? '0', `health-${name}`) * 1e9);
   const given = ['cmd', 'interval', 'timeout', 'retries', 'start-period', 'start-interval'].some((name) =>
     parsed.has(`health-${name}`),
   );
+  if (parsed.switch('no-healthcheck')) {
+    if (given) throw new GantryError('INVALID_ARGUMENT', '--no-healthcheck conflicts with --health-* options');
+    return { Healthcheck: { Test: ['NONE'] } };
+  }
   if (!given) return {};
   return {
     Healthcheck: {

@@ -51,8 +51,14 @@ export const inspect: Command = {
         status = 1;
       }
     }
-    if (render !== undefined) for (const value of found) process.stdout.write(`${render(value)}\n`);
+    if (render !== undefined) for (const value of found) process.stdout.write(`${render(withHealth(value))}\n`);
     else process.stdout.write(`${format === 'json' ? JSON.stringify(found) : JSON.stringify(found, null, 4)}\n`);
     return status;
   },
 };
+
+/** Docker's client knows the field of every container, so that templates may ask whether it has one. */
+function withHealth(value: unknown): unknown {
+  const { State } = value as { State?: object };
+  return State === undefined ? value : { ...(value as object), State: { Health: null, ...State } };
+}

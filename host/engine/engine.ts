@@ -15,6 +15,8 @@ import { createEvents, type Events } from './events.ts';
 import { createExecs, type Execs } from './exec.ts';
 import { settleIdMaps, sharedIdMaps } from './id-maps.ts';
 import { engineFiles, makeContainerDirectory, makeDirectories, makePrivate } from './layout.ts';
+import { validateHealthcheck } from './lifecycle/health-state.ts';
+import { createHealthMonitor } from './lifecycle/health.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
 import { lockDataRoot } from './lock.ts';
 import { type ContainerInput, mergeConfig } from './merge.ts';
@@ -103,9 +105,12 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     return { id: record.id, pid: record.state.pid, idMaps: record.idMaps };
   };
   const announce = createAnnounce(context.events);
+  const execs = createExecs(context, announce);
+  const health = createHealthMonitor(execs, announce);
   const lifecycle = createLifecycle(
     context,
     announce,
+    health,
     findRunning,
     ({ record }) => containers.delete(record.id),
     (volume) => [...containers.values()].some(({ record }) => record.mounts.some(({ name }) => name === volume)),
@@ -156,7 +161,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     images,
     volumes,
     events: context.events,
-    execs: createExecs(context),
+    execs,
     copies: createCopies(context),
     announce,
     damaged: [],
@@ -167,6 +172,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const image = await images.find(input.image);
       const config = mergeConfig(input, image);
       checkNetworkOptions(config, input.hostname);
+      validateHealthcheck(config.healthcheck);
       if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
         throw new GantryError('INVALID_ARGUMENT', "Cannot create 'AutoRemove' container with restart policy");
       const taken = name === undefined ? undefined : named(name);
@@ -190,8 +196,6 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       Object.assign(record, { warnings, confinement: confinementOf(spec) });
       record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
       record.warnings = [...record.warnings, ...(await context.networks.prepare(config))];
-      if (!['NONE', undefined].includes(config.healthcheck?.test[0]))
-        record.warnings.push('Health checks are not carried out: the container never becomes healthy or unhealthy');
       chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
       const container = createContainer(context, record);
       makeContainerDirectory(container.files);
@@ -249,7 +253,10 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       );
     },
     async close() {
-      for (const { running } of containers.values()) running?.detach();
+      for (const container of containers.values()) {
+        health.leave(container);
+        container.running?.detach();
+      }
       await lifecycle.settle();
       await context.networks.close(engine.idle);
       await trash.empty();

@@ -3,6 +3,7 @@ import type { OutputSink, RunningProcess } from '../backend.ts';
 import { planExec } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { type Container, runningProcess } from './container.ts';
+import type { Announce } from './container-events.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
 import { newId } from './names.ts';
@@ -43,7 +44,7 @@ export interface Execs {
 /** Ended ones are remembered so long: clients ask for the exit code afterwards. */
 const REMEMBERED_MS = 5 * 60_000;
 
-export function createExecs({ backend, events, images, files }: Context): Execs {
+export function createExecs({ backend, images, files }: Context, announce: Announce): Execs {
   const execs = new Map<string, Exec>();
   const forget = (exec: Exec): void => {
     setTimeout(() => execs.delete(exec.id), REMEMBERED_MS).unref();
@@ -67,6 +68,7 @@ export function createExecs({ backend, events, images, files }: Context): Execs 
         process: undefined,
       };
       execs.set(exec.id, exec);
+      announce(container, `exec_create: ${input.args.join(' ')}`, { execID: exec.id });
       return exec;
     },
     find(id) {
@@ -102,14 +104,10 @@ export function createExecs({ backend, events, images, files }: Context): Execs 
         const running = await backend.exec(container.files.controlSocket, program, { attachOutput, attachStdin });
         Object.assign(exec, { process: running, pid: running.pid });
         if (sink !== undefined) running.attach(sink);
-        events.emit('container', `exec_start: ${args.join(' ')}`, record.id, { execID: exec.id, name: record.name });
+        announce(container, `exec_start: ${args.join(' ')}`, { execID: exec.id });
         void running.exited.then(({ exitCode }) => {
           Object.assign(exec, { status: 'exited', exitCode, pid: 0, process: undefined });
-          events.emit('container', 'exec_die', record.id, {
-            execID: exec.id,
-            exitCode: String(exitCode),
-            name: record.name,
-          });
+          announce(container, 'exec_die', { execID: exec.id, exitCode: String(exitCode) });
           forget(exec);
         });
         return running;

@@ -19,7 +19,8 @@ export function mergeConfig(input: ContainerInput, image: Image): ContainerConfi
       hint: 'The image has no default command; give one behind its name',
     });
   const healthcheck = mergeHealthcheck(input.healthcheck, base.healthcheck);
-  const { healthcheck: _own, ...rest } = input;
+  const shell = input.shell ?? base.shell;
+  const { healthcheck: _own, shell: _shell, ...rest } = input;
   return {
     ...rest,
     imageId: image.id,
@@ -33,6 +34,7 @@ export function mergeConfig(input: ContainerInput, image: Image): ContainerConfi
     volumes: [...new Set([...base.volumes, ...input.volumes])],
     stopSignal: input.stopSignal || base.stopSignal || 'SIGTERM',
     ...(healthcheck === undefined ? {} : { healthcheck }),
+    ...(shell === undefined || shell.length === 0 ? {} : { shell }),
   };
 }
 
@@ -50,13 +52,10 @@ export function mergeEnv(base: string[], own: string[]): string[] {
   return [...merged.values()].filter((entry) => entry !== undefined);
 }
 
+/** What is not given is the image's, one field after the other. */
 function mergeHealthcheck(own: Healthcheck | undefined, base: Healthcheck | undefined): Healthcheck | undefined {
-  if (own === undefined || own.test.length === 0) {
-    if (base === undefined || own === undefined) return base;
-    return {
-      ...base,
-      ...Object.fromEntries(Object.entries(own).filter(([key, value]) => key !== 'test' && value !== 0)),
-    };
-  }
-  return own.test[0] === 'NONE' ? undefined : own;
+  if (own === undefined || base === undefined) return own ?? base;
+  const test = own.test.length > 0 ? own.test : base.test;
+  const times = Object.entries(own).filter(([key, value]) => key !== 'test' && value !== 0);
+  return { ...base, ...Object.fromEntries(times), test };
 }

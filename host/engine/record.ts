@@ -17,6 +17,25 @@ export interface ContainerState {
   restartCount: number;
   /** Stopped by a user: "unless-stopped" and "always" leave it so. */
   stoppedByUser: boolean;
+  /** Absent where the container has no health check, or has not started yet. */
+  health?: Health | undefined;
+}
+
+export interface Health {
+  status: 'starting' | 'healthy' | 'unhealthy';
+  /** Failures since the last success, those of the start period left out. */
+  failingStreak: number;
+  /** The last results, oldest first. */
+  log: ProbeResult[];
+}
+
+export interface ProbeResult {
+  /** ISO 8601. */
+  start: string;
+  end: string;
+  /** -1: it was not carried out, or took too long. */
+  exitCode: number;
+  output: string;
 }
 
 /** A mount with its source settled at creation. */

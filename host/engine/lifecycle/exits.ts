@@ -3,6 +3,7 @@ import type { Backend, Exit, RunningProcess } from '../../backend.ts';
 import type { Container } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
+import type { HealthMonitor } from './health.ts';
 import type { Removal } from './removal.ts';
 import type { Restarts } from './restarts.ts';
 import { isoTime } from './times.ts';
@@ -21,11 +22,12 @@ export interface Exits {
 export interface Exiting {
   context: Context;
   announce: Announce;
+  health: HealthMonitor;
   restarts: Restarts;
   removal: Removal;
 }
 
-export function createExits({ context: { backend, networks }, announce, restarts, removal }: Exiting): Exits {
+export function createExits({ context: { backend, networks }, announce, health, restarts, removal }: Exiting): Exits {
   const keepers = new Map<Container, number>();
   const isKept = (container: Container): boolean => (keepers.get(container) ?? 0) > 0;
   /** Ended, but not torn down yet. */
@@ -41,6 +43,7 @@ export function createExits({ context: { backend, networks }, announce, restarts
     const { state } = container.record;
     const again = restarts.wanted(container, exitCode);
     container.running = undefined;
+    health.ended(container);
     const status = again ? 'restarting' : 'exited';
     Object.assign(state, { status, pid: 0, exitCode, oomKilled, finishedAt: isoTime(finishedAt) });
     if (again) state.restartCount++;

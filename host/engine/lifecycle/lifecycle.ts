@@ -6,6 +6,7 @@ import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import type { FindRunning } from '../planning.ts';
 import { createExits, type Exits } from './exits.ts';
+import type { HealthMonitor } from './health.ts';
 import { createRemoval } from './removal.ts';
 import { createRestarts, type Restarts, startsWithEngine } from './restarts.ts';
 import { type Begin, createStart } from './start.ts';
@@ -27,6 +28,7 @@ export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'se
 export function createLifecycle(
   context: Context,
   announce: Announce,
+  health: HealthMonitor,
   find: FindRunning,
   forget: (container: Container) => void,
   isMounted: (volume: string) => boolean,
@@ -38,13 +40,16 @@ export function createLifecycle(
     container.exclusively(async () => container.record.state.status === 'restarting' && (await begin(container))),
   );
   const removal = createRemoval(context, announce, forgetAll, isMounted);
-  const exits = createExits({ context, announce, restarts, removal });
+  const exits = createExits({ context, announce, health, restarts, removal });
   const stops = createStops(context, announce, restarts);
   const begin: Begin = createStart({
     context,
     find,
     announce,
-    watch: exits.watch,
+    watch(container, running) {
+      exits.watch(container, running);
+      health.watch(container);
+    },
     discard: (container) => removal.discard(container, true),
   });
   function forgetAll(container: Container): void {
@@ -84,6 +89,7 @@ export function createLifecycle(
         await backend.pause(record.id, parentOf(container));
         // It may have ended meanwhile, or been killed.
         if (container.running === undefined) return;
+        health.leave(container);
         container.change({ status: 'paused' });
         announce(container, 'pause');
       }),
@@ -95,6 +101,7 @@ export function createLifecycle(
         await backend.unpause(record.id, parentOf(container));
         if (container.running === undefined) return;
         container.change({ status: 'running' });
+        health.watch(container);
         announce(container, 'unpause');
       }),
     async remove(container, { force, volumes: withVolumes }) {
@@ -121,6 +128,7 @@ export function createLifecycle(
       if (running === undefined) return exits.missed(container);
       container.began(running);
       exits.watch(container, running);
+      if (record.state.status === 'running') health.watch(container);
     },
     resume: (container) =>
       container.exclusively(async () => {

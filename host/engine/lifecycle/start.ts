@@ -10,6 +10,7 @@ import { sharedIdMaps } from '../id-maps.ts';
 import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
 import { type FindRunning, fitsSlot, namedDevices, planRecord } from '../planning.ts';
 import { removeRecord } from '../state-store.ts';
+import { freshHealth } from './health-state.ts';
 import { isoTime } from './times.ts';
 
 export interface Starting {
@@ -89,6 +90,7 @@ export function createStart({ context, find, announce, watch, discard }: Startin
         exitCode: 0,
         oomKilled: false,
         stoppedByUser: false,
+        health: freshHealth(record.config, record.state.health),
       });
       watch(container, running);
       for (const mount of record.mounts) if (mount.name !== '') volumes.markFilled(mount.name);
