@@ -165,7 +165,8 @@ function healthcheck(parsed: Parsed): object {
     parsed.has(`health-${name}`),
   );
   if (parsed.switch('no-healthcheck')) {
-    if (given) throw new GantryError('INVALID_ARGUMENT', '--no-healthcheck conflicts with --health-* options');
+    if (given)
+      throw new GantryError('INVALID_ARGUMENT', 'Cannot use --no-healthcheck: it conflicts with --health-* options');
     return { Healthcheck: { Test: ['NONE'] } };
   }
   if (!given) return {};
