@@ -18,7 +18,8 @@ import type {
 } from '../plan-types.ts';
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
-import { seccompFilter } from './seccomp.ts';
+import { idName, planByTemplate, slotName, type Templates } from './plan-templates.ts';
+import { type SeccompFilter, seccompFilter } from './seccomp.ts';
 import { warningSentences } from './warnings.ts';
 
 const encoder = new TextEncoder();
@@ -46,12 +47,20 @@ function parts(bytes: Uint8Array): Uint8Array[] {
  */
 export function planContainer(request: PlanRequest): Plan {
   const seccomp = seccompFilter(request.container, request.facts);
-  const input = encode({ ...request, seccompFlags: seccomp.flags });
-  const [setup, teardown, warnings] = parts(callCore('planContainer', input, seccomp.filter));
-  lintPlan(setup!);
+  const { facts, ...rest } = request;
+  const text = `{"facts":${factsText(facts)},${JSON.stringify({ ...rest, seccompFlags: seccomp.flags }).slice(1)}`;
+  const plan = (input: string): Uint8Array[] => {
+    const planned = parts(callCore('planContainer', encoder.encode(input), seccomp.filter));
+    lintPlan(planned[0]!);
+    return planned;
+  };
+  const names = [idName(request.id), ...(request.pooledSlot === undefined ? [] : [slotName(request.pooledSlot)])];
+  const [setup, teardown, warnings] =
+    // Addresses differ from container to container: nothing would be found again.
+    request.network.interfaces.length > 0 ? plan(text) : planByTemplate(templatesOf(seccomp), text, names, plan);
   let known: Described | undefined;
   const described = (): Described => {
-    known ??= describe(input, seccomp.profile);
+    known ??= describe(encoder.encode(text), seccomp.profile);
     return known;
   };
   return {
@@ -67,6 +76,25 @@ export function planContainer(request: PlanRequest): Plan {
     teardown: teardown!,
     warnings: warningSentences(decoder.decode(warnings)),
   };
+}
+
+const containers = new WeakMap<SeccompFilter, Templates>();
+
+/** Filters are remembered, and are no part of a request. */
+function templatesOf(filter: SeccompFilter): Templates {
+  const known = containers.get(filter) ?? new Map();
+  containers.set(filter, known);
+  return known;
+}
+
+const factTexts = new WeakMap<HostFacts, string>();
+
+/** Facts are read once and sent with every request: those that nobody can change are written once, too. */
+function factsText(facts: HostFacts): string {
+  if (!Object.isFrozen(facts)) return JSON.stringify(facts);
+  const known = factTexts.get(facts) ?? JSON.stringify(facts);
+  factTexts.set(facts, known);
+  return known;
 }
 
 type Described = Pick<Plan, 'spec' | 'cgroupWrites'>;
@@ -107,6 +135,7 @@ export function planArchive(request: ArchiveRequest): Uint8Array {
   return program;
 }
 
+const slots: Templates = new Map();
 const emptyHost = { host: { cgroupParent: '' } };
 
 /** Plans a pool slot: cgroups with a launcher parked in them, and their removal. */
@@ -116,7 +145,9 @@ export function planPool(
   cgroupParent: string,
 ): { program: Uint8Array; teardown: Uint8Array } {
   const container = { ...emptyHost, host: { cgroupParent } };
-  const [program, teardown] = parts(callCore('planSlot', encode({ facts, id: slot, container })));
+  const request = `{"facts":${factsText(facts)},"id":"${slot}","container":${JSON.stringify(container)}}`;
+  const plan = (input: string): Uint8Array[] => parts(callCore('planSlot', encoder.encode(input)));
+  const [program, teardown] = planByTemplate(slots, request, [slotName(slot)], plan);
   return { program: program!, teardown: teardown! };
 }
 

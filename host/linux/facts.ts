@@ -30,12 +30,12 @@ const thisMachine: Machine = {
 export function createFacts(): (devices?: string[]) => Promise<HostFacts> {
   let cached: Promise<HostFacts> | undefined;
   return async (devices = []) => {
-    cached ??= readFacts(thisMachine);
+    cached ??= readFacts(thisMachine).then((facts) => Object.freeze(facts));
     const facts = await cached.catch((error: unknown) => {
       cached = undefined;
       throw error;
     });
-    return { ...facts, devices: await deviceNodes(devices) };
+    return devices.length === 0 ? facts : { ...facts, devices: await deviceNodes(devices) };
   };
 }
 

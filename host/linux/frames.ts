@@ -25,18 +25,20 @@ const nothing = new Uint8Array(0);
 
 /** One frame as bytes. @throws {GantryError} INVALID_ARGUMENT where the payload exceeds what an executor takes. */
 export function encodeFrame(type: number, payload: Uint8Array = nothing, stream = 0): Uint8Array {
-  if (payload.length > FRAME_MAX - FRAME_HEADER)
-    throw new GantryError(
-      'INVALID_ARGUMENT',
-      `Cannot send a frame of ${payload.length} bytes: ${FRAME_MAX} is the limit`,
-    );
   const bytes = new Uint8Array(FRAME_HEADER + payload.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, payload.length, true);
-  bytes[4] = type;
-  bytes[5] = stream;
+  writeHeader(bytes, type, payload.length, stream);
   bytes.set(payload, FRAME_HEADER);
   return bytes;
+}
+
+function writeHeader(bytes: Uint8Array, type: number, length: number, stream = 0): void {
+  if (length > FRAME_MAX - FRAME_HEADER)
+    throw new GantryError('INVALID_ARGUMENT', `Cannot send a frame of ${length} bytes: ${FRAME_MAX} is the limit`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER);
+  view.setUint32(0, length, true);
+  view.setUint8(4, type);
+  view.setUint8(5, stream);
+  view.setUint16(6, 0);
 }
 
 /** Gets bytes as they come and gives the frames that they complete, in order. */
@@ -164,12 +166,15 @@ function numbers(...values: number[]): Uint8Array {
   return bytes;
 }
 
+/** Written in place: programs are large, and this is what a start sends. */
 function programs(type: number, setup: Uint8Array, teardown: Uint8Array): Uint8Array {
-  const payload = new Uint8Array(8 + setup.length + teardown.length);
-  payload.set(numbers(setup.length, teardown.length));
-  payload.set(setup, 8);
-  payload.set(teardown, 8 + setup.length);
-  return encodeFrame(type, payload);
+  const bytes = Buffer.allocUnsafe(FRAME_HEADER + 8 + setup.length + teardown.length);
+  writeHeader(bytes, type, bytes.length - FRAME_HEADER);
+  bytes.writeUInt32LE(setup.length, FRAME_HEADER);
+  bytes.writeUInt32LE(teardown.length, FRAME_HEADER + 4);
+  bytes.set(setup, FRAME_HEADER + 8);
+  bytes.set(teardown, FRAME_HEADER + 8 + setup.length);
+  return bytes;
 }
 
 /** The frames that the host sends. */
