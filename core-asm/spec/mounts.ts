@@ -34,6 +34,7 @@ export function specifyMounts(request: Json, user: UserNamespace): Json {
   const tmpfs = host.child('tmpfs');
   for (let i = 0; i < tmpfs.keys.length; i++) {
     checkTarget(tmpfs.keys[i], 'tmpfs');
+    checkProc(tmpfs.keys[i], '', 'tmpfs');
     const options = tmpfs.items[i].text;
     replace(
       list,
@@ -116,12 +117,23 @@ function checkTarget(target: string, field: string): void {
   if (target.indexOf('/../') >= 0 || target.endsWith('/..')) refuse('MOUNT_NOT_CLEAN', field, target);
 }
 
+/** Files of /proc that may be covered (lxcfs does so); runc takes the same. */
+const COVERABLE =
+  ',/proc/cpuinfo,/proc/diskstats,/proc/loadavg,/proc/meminfo,/proc/net/dev,/proc/slabinfo,/proc/stat,/proc/swaps,/proc/uptime,/proc/sys/crypto/fips_enabled,/proc/sys/kernel/ns_last_pid,';
+
+/** What is masked, written and read in /proc must be the kernel's own, not what someone laid over it. */
+function checkProc(target: string, source: string, field: string): void {
+  if (target == '/proc' ? source == '/proc' : !target.startsWith('/proc/')) return;
+  if (COVERABLE.indexOf(',' + target + ',') < 0) refuse('MOUNT_IN_PROC', field, target);
+}
+
 const PROPAGATIONS = ',private,rprivate,shared,rshared,slave,rslave,';
 
 function specifyOne(given: Json, index: i32, mapped: bool): Json {
   const field = 'mounts[' + index.toString() + ']';
   const target = given.str('target');
   checkTarget(target, field);
+  checkProc(target, given.str('type') == 'bind' ? given.str('source') : '', field);
   const readOnly = given.flag('readOnly');
   if (given.str('type') == 'tmpfs') {
     let options = 'nosuid,nodev,noexec';

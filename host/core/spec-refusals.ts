@@ -29,6 +29,10 @@ export const specRefusals: Record<string, Refusal> = {
   MOUNT_NOT_ABSOLUTE: invalid((_field, value) => `Cannot mount on "${value}": the target must be absolute`),
   MOUNT_ON_ROOT: invalid(() => 'Cannot mount on "/": the root is the image'),
   MOUNT_NOT_CLEAN: invalid((_field, value) => `Cannot mount on "${value}": the target must not hold ".."`),
+  MOUNT_IN_PROC: invalid(
+    (_field, value) => `Cannot mount on "${value}": /proc must be the kernel's own`,
+    'Single files such as /proc/meminfo or /proc/cpuinfo may be covered',
+  ),
   MOUNT_PROPAGATION: invalid((_field, value) => `Cannot read the propagation "${value}"`),
   MOUNT_IDMAP: invalid(
     (_field, value) => `Cannot map the ids of the mount on "${value}": the container has no user namespace`,

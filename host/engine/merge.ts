@@ -1,4 +1,5 @@
 // A create request over an image's configuration → the container's configuration, by docker's rules.
+import { posix } from 'node:path';
 import { GantryError } from '../errors.ts';
 import type { ContainerConfig, Healthcheck, Image } from '../types.ts';
 
@@ -31,11 +32,24 @@ export function mergeConfig(input: ContainerInput, image: Image): ContainerConfi
     user: input.user || base.user,
     labels: { ...base.labels, ...input.labels },
     exposedPorts: [...new Set([...base.exposedPorts.map(withProtocol), ...input.exposedPorts.map(withProtocol)])],
-    volumes: [...new Set([...base.volumes, ...input.volumes])],
+    volumes: [...new Set([...base.volumes, ...input.volumes].map(cleanTarget))],
+    host: {
+      ...input.host,
+      mounts: input.host.mounts.map((mount) => ({ ...mount, target: cleanTarget(mount.target) })),
+      tmpfs: Object.fromEntries(
+        Object.entries(input.host.tmpfs).map(([path, options]) => [cleanTarget(path), options]),
+      ),
+    },
     stopSignal: input.stopSignal || base.stopSignal || 'SIGTERM',
     ...(healthcheck === undefined ? {} : { healthcheck }),
     ...(shell === undefined || shell.length === 0 ? {} : { shell }),
   };
+}
+
+/** Without "//", "." and "..": what names the same place is the same text. */
+function cleanTarget(path: string): string {
+  const clean = posix.normalize(path);
+  return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean;
 }
 
 function withProtocol(port: string): string {

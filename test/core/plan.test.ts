@@ -21,6 +21,20 @@ describe('a plan', () => {
     expect(planDigest(plan())).not.toBe(planDigest(plan((request) => (request.container.hostname = 'other'))));
   });
 
+  it('is not changed by labels, whatever they promise (CVE-2026-53488)', () => {
+    const { setup, teardown } = plan((request) => {
+      request.container.labels = {
+        'run.oci.handler': 'krun',
+        'io.kubernetes.cri-o.Devices': '/dev/sda',
+        'cdi.k8s.io/all': 'vendor.com/device=all',
+        'org.opencontainers.image.stopSignal': 'SIGKILL',
+        'gantry.privileged': 'true',
+      };
+    });
+    expect(setup).toEqual(plan().setup);
+    expect(teardown).toEqual(plan().teardown);
+  });
+
   it('reads as text, one op a line, with blocks indented', () => {
     const text = explainPlan(plan());
     expect(text).toContain('clone(CLONE_NEWNS|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWPID|CLONE_NEWNET, -1)');

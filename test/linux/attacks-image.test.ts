@@ -1,5 +1,14 @@
 // Images and mounts that lay a trap for set-up: links where directories are expected, other things where devices are.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -75,6 +84,50 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('an image that lays a trap', 
     const magic = await here.run('-v', `${source}:/srv/magic/tmp/x`, 'linked', 'true');
     expect(magic.status).toBe(125);
     await here.ok('volume', 'rm', 'named-absolute', 'named-relative');
+  });
+
+  it('by a link that comes and goes while it starts makes nothing on the host (CVE-2021-30465)', async () => {
+    await here.background('racer', '-v', 'shared:/shared', 'box', 'sleep', '600');
+    const prepare = `mkdir /shared/real; ln -s ../../../../../../../../../..${victim} /shared/link`;
+    await here.ok('exec', 'racer', 'sh', '-c', prepare);
+    const race = here.ok('exec', 'racer', 'probe', 'exchange', '/shared/real', '/shared/link');
+    const flags = ['-v', 'shared:/shared', '-v', 'other:/shared/real/made', '--tmpfs', '/shared/real/scratch'];
+    const statuses = new Set<number>();
+    for (let i = 0; i < 20; i++)
+      statuses.add((await here.run(...flags, '-w', '/shared/real/work', 'box', 'true')).status);
+    untouched();
+    await here.ok('exec', 'racer', 'touch', '/shared/real.stop');
+    expect(Number(/exchanged (\d+) ok/.exec(await race)?.[1])).toBeGreaterThan(1000);
+    for (const status of statuses) expect([0, 125, 127]).toContain(status);
+    await here.ok('rm', '-f', 'racer');
+    await here.ok('volume', 'rm', 'shared', 'other');
+  });
+
+  it('by what is mounted over /proc gets no write that was meant for the kernel (CVE-2025-52881)', async () => {
+    const fake = mkdtempSync(join(here.dataRoot, 'proc-'));
+    mkdirSync(join(fake, 'kernel'));
+    mkdirSync(join(fake, 'self/attr'), { recursive: true });
+    for (const name of ['kernel/msgmax', 'self/attr/exec', 'self/oom_score_adj'])
+      writeFileSync(join(fake, name), 'kept');
+    const kept = (name: string): void => expect(readFileSync(join(fake, name), 'utf8'), name).toBe('kept');
+    const set = ['--sysctl', 'kernel.msgmax=5000', '--oom-score-adj', '100'];
+    for (const target of ['/proc', '/proc/', '/proc/sys', '//proc/./sys/', '/proc/self', '/proc/1/attr']) {
+      const { status, stderr } = await here.run(
+        '-v',
+        `${fake}:${target}`,
+        ...set,
+        'box',
+        'cat',
+        '/proc/sys/kernel/msgmax',
+      );
+      expect(status, `${target}: ${stderr}`).toBe(125);
+    }
+    expect((await here.run('--tmpfs', '/proc/sys', 'box', 'true')).status).toBe(125);
+    for (const name of ['kernel/msgmax', 'self/attr/exec', 'self/oom_score_adj']) kept(name);
+    expect(await here.box(...set, 'box', 'cat', '/proc/sys/kernel/msgmax')).toBe('5000');
+    const covered = ['-v', `${join(fake, 'kernel/msgmax')}:/proc/meminfo`];
+    expect(await here.box(...covered, 'box', 'cat', '/proc/meminfo')).toBe('kept');
+    expect(await here.box('-v', '/proc:/proc', 'box', 'cat', '/proc/sys/kernel/pid_max')).toMatch(/^\d+$/);
   });
 
   it('by its working directory reaches nothing of the host (CVE-2026-55686)', async () => {
