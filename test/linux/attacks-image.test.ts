@@ -23,9 +23,11 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('an image that lays a trap', 
 
   beforeAll(async () => {
     writeFileSync(join(victim, 'file'), 'of the host\n');
+    process.env.GANTRY_TRAP = 'of the host'; // Of the engine, too, which the first command starts.
     here = await createProbeInstallation();
   });
   afterAll(async () => {
+    delete process.env.GANTRY_TRAP;
     await here?.close();
     rmSync(victim, { recursive: true });
   });
@@ -149,9 +151,7 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('an image that lays a trap', 
   });
 
   it('by Env takes nothing from the host (CVE-2026-57231)', async () => {
-    process.env.GANTRY_TRAP = 'of the host';
     await load('environment', () => {}, { Env: ['GANTRY_TRAP', 'HOME', '=odd', 'PATH=/bin', '', 'A=$GANTRY_TRAP'] });
-    delete process.env.GANTRY_TRAP;
     const { stdout } = await here.run('environment', 'env');
     expect(stdout).not.toContain('of the host');
     expect(stdout).toContain('A=$GANTRY_TRAP\n');

@@ -49,6 +49,7 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('a container', () => {
   /** What a container finds that watches for processes entering it: numbers by name. */
   async function hunt(...flags: string[]): Promise<Record<string, number>> {
     const shared = mkdtempSync(join(here.dataRoot, 'hunt-'));
+    chmodSync(shared, 0o755); // Where the container's root is not the host's.
     await here.background('hunter', '-v', `${shared}:/shared`, ...flags, 'box', 'probe', 'hunt', '60000', 'true');
     for (let i = 0; i < 3; i++) await Promise.all([1, 2, 3].map(() => here.ok('exec', 'hunter', 'true')));
     writeFileSync(join(shared, 'stop'), '');
@@ -72,6 +73,12 @@ describe.skipIf(whyNoContainers() || whyNoProbe())('a container', () => {
     expect(found.sealed).toBe(found.memory);
     expect(found.written).toBe(0);
     expect(hash(executorProgram)).toBe(before);
+  });
+
+  it('that may trace its own ids only cannot trace what enters it from outside (CVE-2016-9962)', async () => {
+    const found = await hunt('--userns', 'auto', '--cap-add', 'SYS_PTRACE');
+    expect(found.seen).toBeGreaterThan(0);
+    expect(found).toMatchObject({ held: 0, memory: 0 });
   });
 
   it('gets no descriptor of the host (CVE-2024-21626)', async () => {
