@@ -26,6 +26,10 @@ export const ERRORS = {
   BACKEND_UNAVAILABLE: { exit: 125, http: 503 },
   ENGINE_UNREACHABLE: { exit: 125, http: 503 },
   STATE_DAMAGED: { exit: 125, http: 500 },
+  WRONG_METHOD: { exit: 125, http: 405 },
+  TIMED_OUT: { exit: 125, http: 408 },
+  TOO_LARGE: { exit: 125, http: 413 },
+  NOT_IN_SWARM: { exit: 125, http: 503 },
   UNSUPPORTED: { exit: 125, http: 501 },
   INTERNAL: { exit: 125, http: 500 },
 } as const;

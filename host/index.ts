@@ -1,10 +1,12 @@
 // The public library surface: wires backends to the engine.
 import type { ApiServer } from './api/server.ts';
 import type { Engine } from './engine/engine.ts';
+import { createLog, type Log } from './log.ts';
 import { enginePaths } from './paths.ts';
 
 export { coreVersion } from './core/core.ts';
 export { ERRORS, type ErrorCode, GantryError } from './errors.ts';
+export { createLog, isLogLevel, type Log, type LogLevel } from './log.ts';
 export type { ContainerConfig, HostConfig, Image } from './types.ts';
 
 export interface OpenOptions {
@@ -37,29 +39,46 @@ export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
 }
 
 export interface ServeOptions extends OpenOptions {
-  /** Path of the socket; default: the data root's own. */
-  socket?: string | undefined;
+  /** "unix:///PATH", "tcp://ADDRESS:PORT" with `tls`, "fd://" under systemd; default: the data root's own socket. */
+  hosts?: string[];
+  /** Paths of PEM files: clients need a certificate that `authority` has signed. */
+  tls?: { authority: string; certificate: string; key: string } | undefined;
+  /** How long a client may take for the head of a request, and for a JSON body; ms, 30 s by default. */
+  clientTimeoutMs?: number | undefined;
   /** End when nothing runs and nobody has asked for something for a while. */
   idleExit?: boolean;
-  /** Told once requests are taken. */
-  ready?: (socket: string) => void;
+  /** Default: nothing is written. */
+  log?: Log;
+  /** Told once requests are taken: the addresses, as -H takes them. */
+  ready?: (addresses: string[], control: { reload(): void }) => void;
   signal?: AbortSignal;
 }
 
 const IDLE_MS = 60_000;
+const CLIENT_TIMEOUT_MS = 30_000;
 
 /** Serves the Docker Engine API until it is aborted or idle; containers run on. */
-export async function serve({ dataRoot, socket, idleExit = false, ready, signal }: ServeOptions = {}): Promise<void> {
+export async function serve(options: ServeOptions = {}): Promise<void> {
+  const { dataRoot, hosts = [], tls, clientTimeoutMs = CLIENT_TIMEOUT_MS, idleExit = false, ready, signal } = options;
+  const log = options.log ?? createLog({ level: 'error', format: 'text', write: () => {} });
+  const { readAddresses } = await import('./api/addresses.ts');
+  // Before the engine opens: what is wrong with an address needs no data root.
+  const given = readAddresses(hosts, tls);
   const engine = await open({ dataRoot });
+  const addresses = given.length > 0 ? given : [{ kind: 'unix' as const, path: engine.paths.socket }];
+  for (const damage of engine.damaged) log.warn(damage);
   let server: ApiServer;
   try {
     const { serveApi } = await import('./api/server.ts');
-    server = await serveApi(engine, socket ?? engine.paths.socket);
+    server = await serveApi(engine, { addresses, log, clientTimeoutMs });
   } catch (error) {
     await engine.close();
     throw error;
   }
-  ready?.(socket ?? engine.paths.socket);
+  const { openServiceManager } = await import('./linux/service-manager.ts');
+  const manager = await openServiceManager();
+  manager.ready();
+  ready?.(server.addresses, server);
   await new Promise<void>((resolve) => {
     signal?.addEventListener('abort', () => resolve(), { once: true });
     if (!idleExit) return;
@@ -70,6 +89,9 @@ export async function serve({ dataRoot, socket, idleExit = false, ready, signal 
     }, 1000);
     signal?.addEventListener('abort', () => clearInterval(timer), { once: true });
   });
+  manager.stopping();
+  log.info('Shutting down; containers run on');
   await server.close();
   await engine.close();
+  await manager.close();
 }

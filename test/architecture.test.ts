@@ -29,6 +29,7 @@ const allowed: Record<string, string[]> = {
   'host/types': [],
   'host/plan-types': ['host/types'],
   'host/paths': [],
+  'host/log': [],
   'host/backend': ['host/types', 'host/plan-types'],
   'host/core': ['core-asm/abi', 'host/errors', 'host/types', 'host/plan-types'],
   'host/image': ['host/errors', 'host/types', 'host/plan-types', 'host/paths'],
@@ -65,6 +66,7 @@ const allowed: Record<string, string[]> = {
     'host/backend',
     'host/errors',
     'host/human-duration',
+    'host/log',
     'host/types',
     'host/plan-types',
     'host/paths',
@@ -83,11 +85,13 @@ const allowed: Record<string, string[]> = {
     'host/paths',
     'host/backend',
     'host/api',
+    'host/log',
   ],
   'host/cli': [
     'host/client',
     'host/index',
     'host/core',
+    'host/log',
     'host/errors',
     'host/human-duration',
     'host/types',
@@ -165,7 +169,7 @@ describe('calls', () => {
     {
       pattern: /child_process|from 'execa'/,
       where:
-        /^host\/(linux\/executor\.ts|vm\/|client\/start-engine\.ts|image\/unpack\.ts|cli\/(session|local-archive)\.ts)/,
+        /^host\/(linux\/(executor|service-manager)\.ts|vm\/|client\/start-engine\.ts|image\/unpack\.ts|cli\/(session|local-archive)\.ts)/,
       why: 'processes are started in few places',
     },
     { pattern: /shell:\s*true/, where: /^$/, why: 'no shell between us and a command' },

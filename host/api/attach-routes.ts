@@ -4,7 +4,7 @@ import type { Engine } from '../engine/engine.ts';
 import { readLogs } from '../engine/logs.ts';
 import { GantryError } from '../errors.ts';
 import { type Call, drained, flag, type Route } from './http.ts';
-import { hijack, stdcopyFrame } from './stream.ts';
+import { hijack, stdcopyFrame, streamType } from './stream.ts';
 import { parseTime } from './times.ts';
 
 export function attachRoutes(engine: Engine): Route[] {
@@ -46,8 +46,7 @@ export function attachRoutes(engine: Engine): Route[] {
     const [since, until] = [parseTime(call.query.get('since')), parseTime(call.query.get('until'))];
     const gone = new AbortController();
     call.response.once('close', () => gone.abort());
-    const type = record.config.tty ? 'raw-stream' : 'multiplexed-stream';
-    call.response.writeHead(200, { 'content-type': `application/vnd.docker.${type}` });
+    call.response.writeHead(200, { 'content-type': streamType(call, record.config.tty) });
     call.response.flushHeaders();
     const follow = flag(call, 'follow') && container.running !== undefined ? container.settled : undefined;
     const entries = readLogs(files.log, {
@@ -69,7 +68,7 @@ export function attachRoutes(engine: Engine): Route[] {
   };
 
   return [
-    { method: 'POST', path: '/containers/:id/attach', handler: attach },
+    { method: 'POST', path: '/containers/:id/attach', handler: attach, upgrade: 'tcp' },
     { method: 'GET', path: '/containers/:id/logs', handler: logs },
   ];
 }

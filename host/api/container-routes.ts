@@ -32,7 +32,9 @@ export function containerRoutes(engine: Engine): Route[] {
     const condition = (call.query.get('condition') || 'not-running') as WaitCondition;
     if (!['not-running', 'next-exit', 'removed'].includes(condition))
       throw new GantryError('INVALID_ARGUMENT', `Invalid condition: "${condition}"`);
-    const exit = container.wait(condition);
+    const gone = new AbortController();
+    call.response.once('close', () => gone.abort());
+    const exit = container.wait(condition, gone.signal);
     // Clients start the container only once they see this head.
     call.response.writeHead(200, { 'content-type': 'application/json' });
     call.response.flushHeaders();

@@ -28,9 +28,8 @@ export function execRoutes(engine: Engine): Route[] {
 
   const start = async (call: Call): Promise<void> => {
     const exec = engine.execs.find(call.params.id!);
-    // An upgraded connection's body stands in front of what follows: docker's clients send it with a length.
-    const body = call.upgraded ? await upgradedBody(call) : await readJson<{ Detach?: boolean; Tty?: boolean }>(call);
-    if (body.Detach === true) {
+    const fields = readFields(await readJson(call), '');
+    if (fields.flag('Detach')) {
       await engine.execs.start(exec, undefined);
       sendNothing(call, 200);
       return;
@@ -49,7 +48,7 @@ export function execRoutes(engine: Engine): Route[] {
 
   return [
     { method: 'POST', path: '/containers/:id/exec', handler: create },
-    { method: 'POST', path: '/exec/:id/start', handler: start },
+    { method: 'POST', path: '/exec/:id/start', handler: start, upgrade: 'tcp' },
     {
       method: 'POST',
       path: '/exec/:id/resize',
@@ -80,23 +79,4 @@ export function execRoutes(engine: Engine): Route[] {
       },
     },
   ];
-}
-
-/** Takes the JSON body off an upgraded connection; what follows it is stdin. */
-async function upgradedBody({ request, upgraded }: Call): Promise<{ Detach?: boolean; Tty?: boolean }> {
-  const { socket } = upgraded!;
-  const length = Number(request.headers['content-length'] ?? 0);
-  let bytes = upgraded!.head;
-  upgraded!.head = Buffer.alloc(0);
-  while (bytes.length < length) {
-    const chunk = await new Promise<Buffer | undefined>((resolve) => {
-      socket.once('data', resolve);
-      socket.once('close', () => resolve(undefined));
-    });
-    if (chunk === undefined) break;
-    socket.pause();
-    bytes = Buffer.concat([bytes, chunk]);
-  }
-  upgraded!.head = bytes.subarray(length);
-  return JSON.parse(bytes.subarray(0, length).toString() || '{}') as { Detach?: boolean; Tty?: boolean };
 }

@@ -27,9 +27,17 @@ export function readFields(value: unknown, path: string): Fields {
   const object = (value ?? {}) as Json;
   const left = new Set(Object.keys(object));
   const at = (name: string): string => (path === '' ? name : `${path}.${name}`);
+  /** As Go reads JSON: "image" is "Image" where that is not there. */
+  const lower = new Map(Object.keys(object).map((name) => [name.toLowerCase(), name]));
+  const written = (name: string): string =>
+    Object.hasOwn(object, name) ? name : (lower.get(name.toLowerCase()) ?? name);
+  const look = (name: string): unknown => {
+    const own = written(name);
+    return Object.hasOwn(object, own) ? (object[own] ?? undefined) : undefined;
+  };
   const take = (name: string): unknown => {
-    left.delete(name);
-    return object[name] ?? undefined;
+    left.delete(written(name));
+    return look(name);
   };
   const typed = <T>(name: string, type: string, fallback: T): T => {
     const found = take(name);
@@ -71,9 +79,9 @@ export function readFields(value: unknown, path: string): Fields {
       return found as Record<string, string>;
     },
     child: (name) => readFields(take(name), at(name)),
-    has: (name) => (object[name] ?? undefined) !== undefined,
+    has: (name) => look(name) !== undefined,
     ignore(...names) {
-      for (const name of names) left.delete(name);
+      for (const name of names) left.delete(written(name));
     },
     finish() {
       for (const name of left)
@@ -90,10 +98,14 @@ function wrong(path: string, wanted: string): GantryError {
   return new GantryError('INVALID_ARGUMENT', `Cannot read "${path}": it must be ${wanted}`);
 }
 
-/** Zero values are what clients send for "not set". */
+/** Zero values are what clients send for "not set". A loop, for what is sent may be nested deeper than any stack. */
 function says(value: unknown): boolean {
-  if (value === null || value === undefined || value === '' || value === 0 || value === false || value === -1)
-    return false;
-  if (Array.isArray(value)) return value.length > 0;
-  return typeof value !== 'object' || Object.values(value).some(says);
+  const left = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (next === null || next === undefined || next === '' || next === 0 || next === false || next === -1) continue;
+    if (typeof next !== 'object' || (Array.isArray(next) && next.length > 0)) return true;
+    for (const inner of Object.values(next)) left.push(inner);
+  }
+  return false;
 }

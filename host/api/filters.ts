@@ -7,19 +7,27 @@ export type Filters = Record<string, string[]>;
 /** @param known names that the caller looks at. @throws {GantryError} INVALID_ARGUMENT on others. */
 export function readFilters(text: string | null, known: string[]): Filters {
   if (!text) return {};
+  const malformed = (what: string) => new GantryError('INVALID_ARGUMENT', `Cannot read the filters: ${what}`);
   let raw: unknown;
   try {
     raw = JSON.parse(text);
   } catch {
-    throw new GantryError('INVALID_ARGUMENT', 'Cannot read the filters: malformed JSON');
+    throw malformed('malformed JSON');
   }
+  if (!isObject(raw)) throw malformed('not a map');
   const filters: Filters = {};
-  for (const [name, values] of Object.entries(raw as Record<string, string[] | Record<string, boolean>>)) {
+  for (const [name, values] of Object.entries(raw)) {
     if (!known.includes(name))
       throw new GantryError('INVALID_ARGUMENT', `Invalid filter '${name}'`, { hint: `Known are ${known.join(', ')}` });
-    filters[name] = Array.isArray(values) ? values : Object.keys(values).filter((key) => values[key]);
+    if (isObject(values)) filters[name] = Object.keys(values).filter((key) => values[key]);
+    else if (Array.isArray(values) && values.every((value) => typeof value === 'string')) filters[name] = values;
+    else throw malformed(`"${name}" is no list of strings`);
   }
   return filters;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Every wanted label is there: "name" or "name=value". */

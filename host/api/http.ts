@@ -1,19 +1,29 @@
 // Requests and answers of the API, between node:http and the routes.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { GantryError } from '../errors.ts';
 
 export interface Call {
   method: string;
   /** Named parts of the path, decoded. */
   params: Record<string, string>;
+  /** Of a parameter that is there twice the first counts, as for docker. */
   query: URLSearchParams;
   request: IncomingMessage;
   response: ServerResponse;
-  /** API version of the path's prefix, "1.51" where there is none. */
+  /** API version of the path's prefix, the newest where there is none. */
   version: string;
-  /** The raw connection where the client asked for an upgrade. */
-  upgraded?: { socket: Duplex; head: Buffer };
+  /** How long a client may take to send a JSON body, ms. */
+  bodyTimeoutMs: number;
+  /** The raw connection where the client asked for an upgrade and the route takes one; `response` works until then. */
+  upgraded?: Upgraded;
+}
+
+export interface Upgraded {
+  socket: Socket;
+  /** What came behind the request's head. */
+  head: Buffer;
+  protocol: 'tcp' | 'websocket';
 }
 
 export type Handler = (call: Call) => Promise<void> | void;
@@ -23,30 +33,98 @@ export interface Route {
   /** "/containers/:id/json"; ":name*" takes slashes too. */
   path: string;
   handler: Handler;
+  /** What the connection may become; a request to upgrade to anything else is an ordinary one. */
+  upgrade?: Upgraded['protocol'];
+  /** Why the operation is refused, for the table of what is served. */
+  refused?: string;
 }
 
-export const API_VERSION = '1.51';
-export const API_VERSION_MIN = '1.24';
+/** Ten times what the largest create body of a client takes; an object of that size is no mistake any more. */
+const BODY_MAX = 8 * 1024 * 1024;
 
-const BODY_MAX = 16 * 1024 * 1024;
-
-/** The body as JSON; {} where there is none. @throws {GantryError} INVALID_ARGUMENT. */
-export async function readJson<T>({ request }: Call): Promise<T> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > BODY_MAX)
-      throw new GantryError('INVALID_ARGUMENT', `Cannot read the request: its body exceeds ${BODY_MAX} bytes`);
-    chunks.push(chunk as Buffer);
-  }
-  const text = Buffer.concat(chunks).toString();
+/** The body as JSON; {} where there is none. @throws {GantryError} INVALID_ARGUMENT, TOO_LARGE, TIMED_OUT. */
+export async function readJson<T>(call: Call): Promise<T> {
+  const { headers } = call.request;
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  if (!hasBody) return {} as T;
+  checkContentType(headers['content-type'] ?? '');
+  if (Number(headers['content-length'] ?? 0) > BODY_MAX) throw tooLarge();
+  const text = (await (call.upgraded ? upgradedBody(call, call.upgraded) : wholeBody(call))).toString();
   if (text === '') return {} as T;
   try {
-    return JSON.parse(text) as T;
+    return (JSON.parse(text) ?? {}) as T;
   } catch (cause) {
-    throw new GantryError('INVALID_ARGUMENT', `Invalid JSON: ${(cause as Error).message}`);
+    throw new GantryError('INVALID_ARGUMENT', `Invalid JSON: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Docker's rule and words. Without it a web page could send what it likes as text/plain. */
+function checkContentType(type: string): void {
+  const [media = ''] = type.split(';');
+  if (media.trim().toLowerCase() === 'application/json') return;
+  throw new GantryError('INVALID_ARGUMENT', `Unsupported Content-Type header (${type}): must be 'application/json'`);
+}
+
+function tooLarge(): GantryError {
+  return new GantryError('TOO_LARGE', `Cannot read the request: its body exceeds ${BODY_MAX} bytes`);
+}
+
+function late(milliseconds: number): GantryError {
+  return new GantryError('TIMED_OUT', `Cannot read the request: its body did not come within ${milliseconds} ms`);
+}
+
+function wholeBody({ request, bodyTimeoutMs }: Call): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const timer = setTimeout(() => done(late(bodyTimeoutMs)), bodyTimeoutMs);
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > BODY_MAX) done(tooLarge());
+      else chunks.push(chunk);
+    };
+    const onEnd = (): void => done();
+    const onClose = (): void => done(new GantryError('INVALID_ARGUMENT', 'Cannot read the request: it broke off'));
+    function done(error?: GantryError): void {
+      clearTimeout(timer);
+      request.off('data', onData).off('end', onEnd).off('close', onClose).pause();
+      if (error === undefined) resolve(Buffer.concat(chunks));
+      else reject(error);
+    }
+    request.on('data', onData).on('end', onEnd).on('close', onClose);
+  });
+}
+
+/** Takes the body off an upgraded connection; what follows it is stdin. */
+async function upgradedBody({ request, bodyTimeoutMs }: Call, upgraded: Upgraded): Promise<Buffer> {
+  if (request.headers['transfer-encoding'] !== undefined)
+    throw new GantryError('INVALID_ARGUMENT', 'Cannot read the request: an upgrade needs a body with Content-Length');
+  const { socket } = upgraded;
+  const length = Number(request.headers['content-length']);
+  const deadline = AbortSignal.timeout(bodyTimeoutMs);
+  let bytes = upgraded.head;
+  upgraded.head = Buffer.alloc(0);
+  while (bytes.length < length) {
+    const chunk = await nextChunk(socket, deadline);
+    if (chunk === undefined) throw late(bodyTimeoutMs);
+    bytes = Buffer.concat([bytes, chunk]);
+  }
+  upgraded.head = bytes.subarray(length);
+  return bytes.subarray(0, length);
+}
+
+function nextChunk(socket: Socket, deadline: AbortSignal): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
+    const onData = (chunk: Buffer): void => done(chunk);
+    const onEnd = (): void => done(undefined);
+    function done(chunk: Buffer | undefined): void {
+      socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause();
+      deadline.removeEventListener('abort', onEnd);
+      resolve(chunk);
+    }
+    socket.on('data', onData).on('end', onEnd).on('close', onEnd);
+    deadline.addEventListener('abort', onEnd);
+  });
 }
 
 export function sendJson({ response }: Call, value: unknown, status = 200): void {
@@ -61,32 +139,38 @@ export function sendNothing({ response }: Call, status = 204): void {
 }
 
 /** The answer to a failure: docker's {"message"}, and what gantry knows more. */
-export function sendError(call: Pick<Call, 'request' | 'response' | 'upgraded'>, error: unknown): void {
+export function sendError({ response, bodyTimeoutMs }: Pick<Call, 'response' | 'bodyTimeoutMs'>, error: unknown): void {
+  if (response.headersSent) {
+    // What is cut short must not look whole.
+    if (!response.writableEnded) response.destroy();
+    return;
+  }
   const known = error instanceof GantryError ? error : undefined;
   const status = known?.httpStatus ?? 500;
   const message = error instanceof Error ? error.message : String(error);
   const value = { message, ...(known ? { code: known.code } : {}), ...(known?.hint ? { hint: known.hint } : {}) };
   const body = `${JSON.stringify(value)}\n`;
-  if (call.upgraded) {
-    const head = `HTTP/1.1 ${status} Error\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
-    call.upgraded.socket.end(head + body);
-  } else if (call.response.headersSent) call.response.end();
-  else {
-    call.response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
-    call.response.write(body);
-    endAfterRequest(call);
-  }
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    ...(status === 405 ? { allow: String(known?.details?.allow) } : {}),
+    ...(status === 408 || status === 413 ? { connection: 'close' } : {}),
+  });
+  response.write(body);
+  if (status === 408) response.end();
+  else endAfterRequest(response, Math.min(SENDING_MS, bodyTimeoutMs));
 }
 
 /** A client that is still sending must be let: a connection that closes under it takes the answer with it. */
-const SENDING_MS = 5000;
+export const SENDING_MS = 5000;
 
-function endAfterRequest({ request, response }: Pick<Call, 'request' | 'response'>): void {
+function endAfterRequest(response: ServerResponse, patienceMs: number): void {
+  const request = response.req;
   if (request.complete) {
     response.end();
     return;
   }
-  const timer = setTimeout(end, SENDING_MS);
+  const timer = setTimeout(end, patienceMs);
   function end(): void {
     clearTimeout(timer);
     response.end();
@@ -96,9 +180,9 @@ function endAfterRequest({ request, response }: Pick<Call, 'request' | 'response
   request.resume();
 }
 
-/** "1", "true", "True" are true; "", "0", "false" and absence are false. */
+/** Docker's reading of a truth value: whatever is not "", "0", "no", "false" or "none" is true. */
 export function flag({ query }: Call, name: string): boolean {
-  return /^(1|true|t|yes|on)$/i.test(query.get(name) ?? '');
+  return !['', '0', 'no', 'false', 'none'].includes((query.get(name) ?? '').trim().toLowerCase());
 }
 
 /** Newline-delimited JSON as it comes. The status is sent with the first line, so that an early failure has its own. */
@@ -126,6 +210,7 @@ export function jsonLines({ response }: Call): { line(value: unknown): void; end
 /** Resolves when more can be written, or nobody reads any more. */
 export function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    if (response.destroyed) return resolve();
     const done = (): void => {
       response.off('drain', done).off('close', done);
       resolve();

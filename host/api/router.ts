@@ -1,4 +1,5 @@
-// Method and path → route. Static parts win over named ones.
+// Method and path → route. The first route that matches is taken.
+import { GantryError } from '../errors.ts';
 import type { Route } from './http.ts';
 
 export interface Match {
@@ -6,21 +7,27 @@ export interface Match {
   params: Record<string, string>;
 }
 
-/** @returns a lookup; "wrong method" where only the path is known. */
-export function createRouter(routes: Route[]): (method: string, path: string) => Match | 'wrong method' | undefined {
+/** No name, ID or reference is longer; longer ones are refused before anything looks for them. */
+const PARAM_MAX = 1024;
+
+/** @returns a lookup. @throws {GantryError} PATH_NOT_FOUND, WRONG_METHOD; INVALID_ARGUMENT for escapes that mean nothing. */
+export function createRouter(routes: Route[]): (method: string, path: string) => Match {
   const compiled = routes.map((route) => ({ route, pattern: compile(route.path) }));
   return (method, path) => {
-    let known = false;
+    const methods: string[] = [];
     for (const { route, pattern } of compiled) {
       const found = pattern.exec(path);
       if (found === null) continue;
-      known = true;
+      methods.push(route.method);
       if (route.method !== method) continue;
       const params: Record<string, string> = {};
-      for (const [name, value] of Object.entries(found.groups ?? {})) params[name] = decodeURIComponent(value);
+      for (const [name, value] of Object.entries(found.groups ?? {})) params[name] = decode(value);
       return { route, params };
     }
-    return known ? 'wrong method' : undefined;
+    if (methods.length === 0) throw new GantryError('PATH_NOT_FOUND', 'page not found');
+    throw new GantryError('WRONG_METHOD', `Method not allowed: ${method} ${path}`, {
+      details: { allow: [...new Set(methods)].join(', ') },
+    });
   };
 }
 
@@ -30,5 +37,19 @@ function compile(path: string): RegExp {
     if (name === undefined) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
     return rest === '*' ? `(?<${name}>.+)` : `(?<${name}>[^/]+)`;
   });
-  return new RegExp(`^${parts.join('/')}$`);
+  return new RegExp(`^${parts.join('/')}/?$`);
+}
+
+function decode(text: string): string {
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(text);
+  } catch {
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the path: invalid URL escape in "${text.slice(0, 100)}"`);
+  }
+  if (/[\u0000-\u001f\u007f]/.test(decoded))
+    throw new GantryError('INVALID_ARGUMENT', 'Cannot read the path: it has control characters');
+  if (decoded.length > PARAM_MAX)
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the path: a name of ${decoded.length} characters`);
+  return decoded;
 }

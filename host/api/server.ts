@@ -1,153 +1,232 @@
-// The API's front: HTTP over a unix socket, version prefixes, upgrades, errors. Read this file first.
-import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
-import { connect } from 'node:net';
-import { dirname } from 'node:path';
+// The API's front: HTTP over several sockets, version prefixes, upgrades, errors. Read this file first.
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
-import { archiveRoutes } from './archive-routes.ts';
-import { containerRoutes } from './container-routes.ts';
-import { execRoutes } from './exec-routes.ts';
-import { gantryRoutes } from './gantry-routes.ts';
-import { API_VERSION, API_VERSION_MIN, type Call, sendError } from './http.ts';
-import { imageRoutes } from './image-routes.ts';
+import type { Log } from '../log.ts';
+import type { Address } from './addresses.ts';
+import { checkCaller, readTarget, wantedUpgrade } from './request.ts';
+import { type Call, SENDING_MS, sendError, type Upgraded } from './http.ts';
+import { type Listening, listen } from './listen.ts';
 import { createRouter } from './router.ts';
-import { systemRoutes } from './system-routes.ts';
-import { volumeRoutes } from './volume-routes.ts';
+import { allRoutes } from './routes.ts';
+import { VERSION } from './system-routes.ts';
+import { API_VERSION, checkVersion } from './versions.ts';
 
 export interface ApiServer {
+  /** As -H takes them. */
+  readonly addresses: string[];
   /** Requests and attached streams that are open. */
   readonly busy: number;
   /** Time of the last request, ms since the epoch. */
   readonly lastUsed: number;
+  /** Reads certificates again. @throws {GantryError} INVALID_ARGUMENT; the old ones stay in force. */
+  reload(): void;
   close(): Promise<void>;
 }
 
-/** Listens on a unix socket that only the user can open. @throws {GantryError} IN_USE, PERMISSION_DENIED. */
-export async function serveApi(engine: Engine, socketPath: string): Promise<ApiServer> {
-  const route = createRouter([
-    ...systemRoutes(engine),
-    ...containerRoutes(engine),
-    ...archiveRoutes(engine),
-    ...execRoutes(engine),
-    ...imageRoutes(engine),
-    ...volumeRoutes(engine),
-    ...gantryRoutes(engine),
-  ]);
-  /** The server itself forgets those, and would wait for them. */
-  const upgraded = new Set<Duplex>();
+export interface ServeApiOptions {
+  addresses: Address[];
+  log: Log;
+  /** How long a client may take for the head of a request, and for a JSON body; ms. */
+  clientTimeoutMs: number;
+}
+
+/** @throws {GantryError} IN_USE, PERMISSION_DENIED. */
+export async function serveApi(engine: Engine, options: ServeApiOptions): Promise<ApiServer> {
+  const { addresses, log, clientTimeoutMs } = options;
+  const route = createRouter(allRoutes(engine));
+  /** What is open on a connection: told when it closes, since a response that waits behind another is not. */
+  const open = new Map<Duplex, Set<() => void>>();
+  const upgradedSockets = new Set<Duplex>();
   const state = { busy: 0, lastUsed: Date.now() };
 
-  const handle = async (call: Call, path: string): Promise<void> => {
-    const match = route(call.method, path);
+  /** Counts and logs a request until it is answered, or its connection has gone. */
+  const track = (request: IncomingMessage, response: ServerResponse, upgraded: Upgraded | undefined): void => {
+    const began = Date.now();
+    const ends = open.get(request.socket);
+    state.busy++;
+    const done = (): void => {
+      if (ends?.delete(done) === false) return;
+      state.busy--;
+      state.lastUsed = Date.now();
+      log.debug(`${request.method} ${request.url}`, { status: response.statusCode, ms: Date.now() - began });
+    };
+    state.lastUsed = began;
+    ends?.add(done);
+    if (upgraded === undefined) response.once('close', done);
+  };
+
+  const answer = async (call: Call, listening: Listening): Promise<void> => {
+    const { request, response } = call;
     try {
-      if (match === undefined) throw new GantryError('PATH_NOT_FOUND', `Page not found: ${call.method} ${path}`);
-      if (match === 'wrong method') throw new GantryError('UNSUPPORTED', `Method not allowed: ${call.method} ${path}`);
+      checkCaller(request, listening.isOwnName);
+      const { path, version } = readTarget(request.url ?? '/', call.query);
+      if (call.method === 'OPTIONS') {
+        response.writeHead(200, { 'content-length': 0 }).end();
+        return;
+      }
+      call.version = version;
+      checkVersion(version);
+      const match = route(call.method, path);
       call.params = match.params;
+      if (match.route.upgrade === 'websocket' && call.upgraded?.protocol !== 'websocket')
+        throw new GantryError('INVALID_ARGUMENT', 'Cannot attach: the request is no websocket handshake');
       await match.route.handler(call);
     } catch (error) {
+      const known = error instanceof GantryError && error.httpStatus < 500;
+      if (!response.destroyed && !known)
+        log.error(error instanceof Error ? error.message : String(error), { method: call.method, url: request.url });
       sendError(call, error);
     }
   };
 
-  const begin = (request: IncomingMessage, response: ServerResponse, upgraded?: Call['upgraded']): void => {
-    state.busy++;
-    state.lastUsed = Date.now();
-    (upgraded?.socket ?? response).once('close', () => {
-      state.busy--;
-      state.lastUsed = Date.now();
-    });
+  const begin = (
+    listening: Listening,
+    request: IncomingMessage,
+    response: ServerResponse,
+    upgraded?: Upgraded,
+  ): void => {
+    track(request, response, upgraded);
     response.setHeader('Api-Version', API_VERSION);
     response.setHeader('Ostype', 'linux');
     response.setHeader('Docker-Experimental', 'false');
-    response.setHeader('Server', 'gantry');
-    const url = request.url ?? '/';
-    const mark = url.indexOf('?');
-    const [, version = API_VERSION, path] =
-      /^(?:\/v(\d+\.\d+))?(\/.*)$/.exec(mark < 0 ? url : url.slice(0, mark)) ?? [];
-    const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+    response.setHeader('Server', `gantry/${VERSION} (linux)`);
+    // An answer that was quicker than the request: who goes on sending after it is left.
+    response.once('finish', () => {
+      if (request.complete) return;
+      const timer = setTimeout(() => request.socket.destroy(), Math.min(SENDING_MS, clientTimeoutMs));
+      request.once('close', () => clearTimeout(timer));
+    });
     const call: Call = {
       method: request.method ?? 'GET',
       params: {},
-      query,
+      query: new URLSearchParams(),
       request,
       response,
-      version,
+      version: API_VERSION,
+      bodyTimeoutMs: clientTimeoutMs,
       ...(upgraded ? { upgraded } : {}),
     };
-    const refused = checkVersion(version);
-    if (refused !== undefined) sendError(call, refused);
-    else void handle(call, path ?? '/');
+    void answer(call, listening);
   };
 
-  const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0, headersTimeout: 30_000 }, begin);
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => {});
-    upgraded.add(socket);
-    socket.once('close', () => upgraded.delete(socket));
-    begin(request, new ServerResponse(request), { socket, head });
-  });
-  await listen(server, socketPath);
+  /** Which upgrade the route of a request takes; none for a route that does not exist, which answers so. */
+  const takes = (request: IncomingMessage): Upgraded['protocol'] | undefined => {
+    try {
+      const wanted = wantedUpgrade(request);
+      const { path } = readTarget(request.url ?? '/', new URLSearchParams());
+      return route(request.method ?? 'GET', path).route.upgrade === wanted ? wanted : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+
+  const attend = (listening: Listening): void => {
+    const { server } = listening;
+    const connection = 'setSecureContext' in server ? 'secureConnection' : 'connection';
+    server.on(connection, (socket: Duplex) => {
+      if (open.has(socket)) return;
+      const ends = new Set<() => void>();
+      open.set(socket, ends);
+      socket.once('close', () => {
+        open.delete(socket);
+        upgradedSockets.delete(socket);
+        for (const done of [...ends]) done();
+      });
+    });
+    server.on('request', (request, response) => begin(listening, request, response));
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const protocol = takes(request);
+      socket.on('error', () => {});
+      if (protocol === undefined) {
+        // As if it had not asked: Java's client and curl offer HTTP/2 with each first request.
+        socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
+        server.emit(connection, socket);
+        return;
+      }
+      upgradedSockets.add(socket);
+      begin(listening, request, responseOn(socket as Socket, request), { socket: socket as Socket, head, protocol });
+    });
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+      // Behind an answer that has begun, another would be taken for a part of it.
+      if (!socket.writable || (open.get(socket)?.size ?? 0) > 0) socket.destroy(error);
+      else refuseMalformed(error, socket);
+    });
+  };
+
+  const all: Listening[] = [];
+  const closeAll = async (): Promise<void> => {
+    const closed = all.map(({ server }) => new Promise((resolve) => server.close(resolve)));
+    for (const { server, close } of all) {
+      server.closeAllConnections();
+      close();
+    }
+    for (const socket of upgradedSockets) socket.destroy();
+    await Promise.all(closed);
+  };
+  try {
+    for (const address of addresses) {
+      const timeouts = {
+        keepAliveTimeout: 60_000,
+        requestTimeout: 0,
+        headersTimeout: clientTimeoutMs,
+        connectionsCheckingInterval: Math.min(clientTimeoutMs, 5000),
+      };
+      const listening = await listen(address, timeouts);
+      all.push(listening);
+      attend(listening);
+      log.info('API listens', { address: listening.address });
+    }
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
   return {
+    addresses: all.map(({ address }) => address),
     get busy() {
       return state.busy;
     },
     get lastUsed() {
       return state.lastUsed;
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-        for (const socket of upgraded) socket.destroy();
-        rmSync(socketPath, { force: true });
-      }),
+    reload() {
+      for (const { reload } of all) reload();
+    },
+    close: closeAll,
   };
 }
 
-function checkVersion(version: string): GantryError | undefined {
-  const minor = (text: string): number => Number(text.split('.')[1]);
-  const say = (how: string, bound: string): GantryError =>
-    new GantryError('INVALID_ARGUMENT', `Client version ${version} is too ${how}. ${bound}`);
-  if (!version.startsWith('1.') || minor(version) < minor(API_VERSION_MIN))
-    return say('old', `Minimum supported API version is ${API_VERSION_MIN}`);
-  if (minor(version) > minor(API_VERSION)) return say('new', `Maximum supported API version is ${API_VERSION}`);
-  return undefined;
-}
-
-async function listen(server: ReturnType<typeof createServer>, path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  if (existsSync(path)) {
-    if (await answers(path))
-      throw new GantryError('IN_USE', `Cannot listen on "${path}": another process does`, {
-        hint: 'Choose another socket with -H',
-      });
-    rmSync(path, { force: true });
-  }
-  const umask = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(path, () => resolve());
-    });
-    chmodSync(path, 0o600);
-  } catch (cause) {
-    throw new GantryError('PERMISSION_DENIED', `Cannot listen on "${path}": ${(cause as NodeJS.ErrnoException).code}`, {
-      cause,
-    });
-  } finally {
-    process.umask(umask);
-  }
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
+/** For what is answered in place of an upgrade; the connection ends with it. */
+function responseOn(socket: Socket, request: IncomingMessage): ServerResponse {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.once('finish', () => {
+    socket.resume();
+    socket.end();
   });
+  return response;
+}
+
+/** The head of a request once more, without the wish for another protocol. */
+function withoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`];
+  for (let at = 0; at < rawHeaders.length; at += 2)
+    if (!/^(upgrade|connection|http2-settings)$/i.test(rawHeaders[at]!))
+      lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+}
+
+const malformed: Record<string, [string, string]> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The head of the request is too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The head of the request did not come in time'],
+};
+
+function refuseMalformed({ code = '', message }: NodeJS.ErrnoException, socket: Duplex): void {
+  const [status, text] = malformed[code] ?? ['400 Bad Request', `Malformed request: ${message}`];
+  const body = `${JSON.stringify({ message: text })}\n`;
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
+  socket.end(`${head}Connection: close\r\n\r\n${body}`);
 }

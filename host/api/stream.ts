@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { OutputSink } from '../backend.ts';
 import type { Call } from './http.ts';
+import { isBefore } from './versions.ts';
 
 /** Header of docker's stdcopy format: u8 stream, three zeros, u32 length, big-endian. */
 export function stdcopyFrame(stream: 'stdout' | 'stderr', data: Uint8Array): Buffer {
@@ -22,12 +23,12 @@ export interface Hijacked {
 
 /** Answers 101 (or 200 where no upgrade was asked for) and hands the connection over. */
 export function hijack(call: Call, raw: boolean): Hijacked {
-  const type = raw || versionBelow(call.version, 42) ? 'raw-stream' : 'multiplexed-stream';
-  const contentType = `application/vnd.docker.${type}`;
+  const contentType = streamType(call, raw);
   const { upgraded, request, response } = call;
   let output: Duplex | Call['response'];
   let source: Duplex | Call['request'];
   if (upgraded) {
+    response.detachSocket(upgraded.socket);
     upgraded.socket.write(
       `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`,
     );
@@ -80,7 +81,7 @@ export function hijack(call: Call, raw: boolean): Hijacked {
   };
 }
 
-function versionBelow(version: string, minor: number): boolean {
-  const [major = 1, own = 51] = version.split('.').map(Number);
-  return major === 1 && own < minor;
+/** Content-Type of output: with frames since 1.42, where it was named. */
+export function streamType(call: Call, raw: boolean): string {
+  return `application/vnd.docker.${raw || isBefore(call, '1.42') ? 'raw-stream' : 'multiplexed-stream'}`;
 }

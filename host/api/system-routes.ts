@@ -1,11 +1,11 @@
-// /_ping, /version, /info, /events, /auth.
+// /_ping, /version, /info, /events.
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import type { Engine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';
-import { GantryError } from '../errors.ts';
 import { matchesLabels, readFilters, anyOf } from './filters.ts';
-import { API_VERSION, API_VERSION_MIN, type Call, type Route, sendJson } from './http.ts';
+import { type Call, type Route, sendJson } from './http.ts';
 import { parseTime } from './times.ts';
+import { API_VERSION, API_VERSION_MIN } from './versions.ts';
 
 export const VERSION = '0.1.0';
 
@@ -16,6 +16,10 @@ export function systemRoutes(engine: Engine): Route[] {
     response.writeHead(200, {
       'content-type': 'text/plain; charset=utf-8',
       'cache-control': 'no-cache, no-store, must-revalidate',
+      pragma: 'no-cache',
+      // "2" would be BuildKit.
+      'builder-version': '1',
+      swarm: 'inactive',
       'content-length': 2,
     });
     response.end(method === 'HEAD' ? undefined : 'OK');
@@ -165,13 +169,6 @@ export function systemRoutes(engine: Engine): Route[] {
     { method: 'GET', path: '/version', handler: version },
     { method: 'GET', path: '/info', handler: info },
     { method: 'GET', path: '/events', handler: events },
-    {
-      method: 'POST',
-      path: '/auth',
-      handler: () => {
-        throw new GantryError('UNSUPPORTED', 'Cannot check a login: not supported yet');
-      },
-    },
   ];
 }
 

@@ -33,7 +33,8 @@ export interface Container {
   attach(sink: OutputSink | undefined, stdin: boolean): Attached;
   /** To be called by the start: connects those who came before. */
   began(running: RunningProcess): void;
-  wait(condition: WaitCondition): Promise<number>;
+  /** @param signal ends the waiting without an answer. */
+  wait(condition: WaitCondition, signal?: AbortSignal): Promise<number>;
   /** To be called once an exit is recorded, and once it is removed. */
   tellExit(exitCode: number): void;
   tellRemoved(): void;
@@ -111,12 +112,16 @@ export function createContainer(context: Context, record: ContainerRecord): Cont
       for (const entry of waiting) connect(entry, running);
       waiting.clear();
     },
-    async wait(condition) {
+    async wait(condition, signal) {
       const { status, exitCode } = record.state;
       const idle = status === 'exited' || status === 'dead' || status === 'created';
       if (condition === 'not-running' && idle) return exitCode;
       if (container.removed) return exitCode;
-      return new Promise((resolve) => (condition === 'removed' ? removals : exits).add(resolve));
+      const waiters = condition === 'removed' ? removals : exits;
+      return new Promise((resolve) => {
+        waiters.add(resolve);
+        signal?.addEventListener('abort', () => waiters.delete(resolve), { once: true });
+      });
     },
     tellExit(exitCode) {
       for (const resolve of exits) resolve(exitCode);

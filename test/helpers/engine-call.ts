@@ -10,7 +10,8 @@ export interface Answer {
 
 export function engineCall(dataRoot: string, method: string, path: string, body?: Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath: join(dataRoot, 'run/gantry.sock'), method, path }, (answer) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const sent = request({ socketPath: join(dataRoot, 'run/gantry.sock'), method, path, headers }, (answer) => {
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.on('error', () => {});

@@ -137,6 +137,7 @@ void pack(int directory, const char *name, const char *as);
 int unpack_main(const char *directory);
 void unpack_here(bool keep_kinds, int64_t uid, int64_t gid);
 int remove_main(const char *directory);
+int notify_main(const char *path);
 // init.c
 int init_main(char **argv);
 

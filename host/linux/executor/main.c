@@ -1,4 +1,4 @@
-// The executor: obeys programs that gantry's core has planned. `serve SOCKET`, `once` (fd 3), `unpack`, `remove` and `init`.
+// The executor: obeys programs that gantry's core has planned. `serve SOCKET`, `once` (fd 3), `unpack`, `remove`, `notify` and `init`.
 #include "executor.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -100,6 +100,8 @@ int main(int argc, char **argv) {
         return unpack_main(argv[2]);
     if (argc == 3 && !strcmp(argv[1], "remove"))
         return remove_main(argv[2]);
-    fprintf(stderr, "usage: gantry-executor serve SOCKET | once | unpack DIRECTORY | remove DIRECTORY | init [--] PROGRAM [ARGUMENT…]\n");
+    if (argc == 3 && !strcmp(argv[1], "notify"))
+        return notify_main(argv[2]);
+    fprintf(stderr, "usage: gantry-executor serve SOCKET | once | unpack DIRECTORY | remove DIRECTORY | notify SOCKET | init [--] PROGRAM [ARGUMENT…]\n");
     return 2;
 }
