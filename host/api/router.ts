@@ -7,6 +7,9 @@ export interface Match {
   params: Record<string, string>;
 }
 
+/** Docker's words. */
+const NO_PAGE = 'page not found';
+
 /** No name, ID or reference is longer; longer ones are refused before anything looks for them. */
 const PARAM_MAX = 1024;
 
@@ -24,7 +27,7 @@ export function createRouter(routes: Route[]): (method: string, path: string) =>
       for (const [name, value] of Object.entries(found.groups ?? {})) params[name] = decode(value);
       return { route, params };
     }
-    if (methods.length === 0) throw new GantryError('PATH_NOT_FOUND', 'page not found');
+    if (methods.length === 0) throw new GantryError('PATH_NOT_FOUND', NO_PAGE);
     throw new GantryError('WRONG_METHOD', `Method not allowed: ${method} ${path}`, {
       details: { allow: [...new Set(methods)].join(', ') },
     });
