@@ -4,6 +4,7 @@ import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
 import { planControl as planControlOf, planRemoval as planRemovalOf, planSpread as planSpreadOf } from './plan/control';
+import { planUpdate as planUpdateOf } from './plan/update';
 import { planArchive as planArchiveOf } from './plan/archive';
 import {
   planBridge,
@@ -183,6 +184,19 @@ export function planControl(pointer: usize, length: i32): i32 {
   planControlOf(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
+  return finish(out);
+}
+
+/** {facts, id, container, before, after} → parts: program that changes the limits of a running container, warnings. */
+export function planUpdate(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planUpdateOf(program, request);
+  const out = new ByteWriter(program.size + 256);
+  programPart(out, program);
+  const notes = new ByteWriter(256);
+  for (let i = 0; i < warnings().length; i++) notes.cstring(warnings()[i]);
+  part(out, notes);
   return finish(out);
 }
 

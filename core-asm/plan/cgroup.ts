@@ -117,7 +117,14 @@ export function renameCgroups(program: ProgramWriter, places: CgroupPlaces, slot
       .because('the slot becomes the cgroup of the container');
 }
 
+/** Before anything runs in them. */
 export function limitCgroups(program: ProgramWriter, places: CgroupPlaces, writes: CgroupWrite[]): void {
+  writeLimits(program, places, writes);
+  const memory = places.of('memory');
+  if (memory != '') program.op(OP_OOM_EVENTS).str(memory + (places.unified ? '/memory.events' : '/memory.oom_control'));
+}
+
+export function writeLimits(program: ProgramWriter, places: CgroupPlaces, writes: CgroupWrite[]): void {
   for (let i = 0; i < writes.length; i++) {
     const write = writes[i];
     const directory = places.of(write.controller);
@@ -138,8 +145,6 @@ export function limitCgroups(program: ProgramWriter, places: CgroupPlaces, write
         .policy(write.policy);
     i = more - 1;
   }
-  const memory = places.of('memory');
-  if (memory != '') program.op(OP_OOM_EVENTS).str(memory + (places.unified ? '/memory.events' : '/memory.oom_control'));
 }
 
 /** v2: opens the cgroup for CLONE_INTO_CGROUP, device filter attached. Returns its register; -1 on v1. */

@@ -7,6 +7,7 @@ import { inspectJson } from './container-json.ts';
 import { containerListRoutes, containerSize } from './container-list-routes.ts';
 import { readCreateBody } from './create-body.ts';
 import { type Call, flag, type Handler, type Route, readJson, sendJson, sendNothing } from './http.ts';
+import { readUpdateBody } from './update-body.ts';
 import { idleStatsJson, statsJson } from './stats-json.ts';
 
 export function containerRoutes(engine: Engine): Route[] {
@@ -101,6 +102,10 @@ export function containerRoutes(engine: Engine): Route[] {
     on('POST', '/unpause', async (call, container) => {
       await engine.unpause(container);
       sendNothing(call);
+    }),
+    on('POST', '/update', async (call, container) => {
+      const warnings = await engine.update(container, readUpdateBody(await readJson(call)));
+      sendJson(call, { Warnings: warnings.length > 0 ? warnings : null });
     }),
     on('POST', '/rename', (call, container) => {
       engine.rename(container, (call.query.get('name') ?? '').replace(/^\//, ''));

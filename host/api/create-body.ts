@@ -196,7 +196,7 @@ function readPorts(bindings: Record<string, unknown>): PortBinding[] {
 
 const policies = ['no', 'always', 'on-failure', 'unless-stopped'];
 
-function readRestartPolicy(fields: Fields): RestartPolicy {
+export function readRestartPolicy(fields: Fields): RestartPolicy {
   const name = fields.text('Name') || 'no';
   const maximumRetryCount = fields.number('MaximumRetryCount') ?? 0;
   if (!policies.includes(name))

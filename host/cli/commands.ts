@@ -38,6 +38,7 @@ const table: Record<string, Load> = {
   rm: containers('rm'),
   cp: async () => (await import('./cp.ts')).cp,
   rename: containers('rename'),
+  update: async () => (await import('./update.ts')).update,
   wait: containers('wait'),
   port: containers('port'),
   top: containers('top'),
@@ -73,7 +74,7 @@ const same = (names: string): Record<string, string> =>
 const groups: Record<string, Record<string, string>> = {
   container: {
     ...same(
-      'run create exec attach start stop restart kill pause unpause rm cp rename wait port top logs inspect stats',
+      'run create exec attach start stop restart kill pause unpause rm cp rename update wait port top logs inspect stats',
     ),
     ls: 'ps',
     list: 'ps',
@@ -106,7 +107,7 @@ const absent: Record<string, string> = {
   network: 'gantry run --network has bridge, host, none and container:NAME',
   push: '"gantry save" writes an archive that skopeo and docker can push',
   ...Object.fromEntries(
-    ['commit', 'compose', 'context', 'diff', 'export', 'import', 'search', 'swarm', 'update'].map((name) => [name, '']),
+    ['commit', 'compose', 'context', 'diff', 'export', 'import', 'search', 'swarm'].map((name) => [name, '']),
   ),
 };
 

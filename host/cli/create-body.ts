@@ -129,7 +129,7 @@ function bindings(published: ReturnType<typeof parsePublished>): Record<string, 
   return found;
 }
 
-function restartPolicy(text = 'no'): object {
+export function restartPolicy(text = 'no'): object {
   const [Name = 'no', count] = text.split(':');
   if (count !== undefined && !/^\d+$/.test(count))
     throw invalid('restart', text, 'maximum retry count must be an integer');
@@ -182,7 +182,7 @@ function healthcheck(parsed: Parsed): object {
   };
 }
 
-function resources(parsed: Parsed): object {
+export function resources(parsed: Parsed): object {
   const bytes = (name: string): object | number => {
     const text = parsed.value(name);
     return text === undefined ? 0 : name === 'memory-swap' ? parseBytesOrUnlimited(text, name) : parseBytes(text, name);

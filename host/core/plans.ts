@@ -6,7 +6,7 @@ import {
   ARCHIVE_UNPACK,
   ARCHIVE_UNPACK_KEEP,
 } from '../../core-asm/abi.ts';
-import type { ContainerConfig } from '../types.ts';
+import type { ContainerConfig, Resources } from '../types.ts';
 import type {
   ArchiveRequest,
   CgroupWrite,
@@ -174,6 +174,24 @@ export interface ControlRequest {
 export function planControl({ facts, id, cgroupParent, action, signal }: ControlRequest): Uint8Array {
   const container = { host: { cgroupParent } };
   return callCore('planControl', encode({ facts, id, container, action, signal }));
+}
+
+export interface UpdateRequest {
+  facts: HostFacts;
+  id: string;
+  cgroupParent: string;
+  before: Resources;
+  after: Resources;
+}
+
+/**
+ * Plans a change of a container's limits; backwards it undoes one.
+ * @throws {GantryError} with the core's reason, as for a new container.
+ */
+export function planUpdate({ cgroupParent, ...request }: UpdateRequest): { program: Uint8Array; warnings: string[] } {
+  const container = { host: { cgroupParent } };
+  const [program, warnings] = parts(callCore('planUpdate', encode({ ...request, container })));
+  return { program: program!, warnings: warningSentences(decoder.decode(warnings)) };
 }
 
 /** Plans the removal of whole trees, none of which is a mount point. */

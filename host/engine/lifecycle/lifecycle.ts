@@ -11,6 +11,7 @@ import { createRemoval } from './removal.ts';
 import { createRestarts, type Restarts, startsWithEngine } from './restarts.ts';
 import { type Begin, createStart } from './start.ts';
 import { createStops, type Stops } from './stop.ts';
+import { type Update, updateContainer } from './update.ts';
 
 export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'settle'> {
   /** False where it runs already. Resolves when its program has been executed. */
@@ -18,6 +19,8 @@ export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'se
   restart(container: Container, seconds?: number, signal?: string): Promise<void>;
   pause(container: Container): Promise<void>;
   unpause(container: Container): Promise<void>;
+  /** Returns warnings. A change that is refused changes nothing. */
+  update(container: Container, update: Update): Promise<string[]>;
   remove(container: Container, options: { force: boolean; volumes: boolean }): Promise<void>;
   /** Takes up a container that an earlier engine started. To be called exclusively. */
   adopt(container: Container): Promise<void>;
@@ -104,6 +107,7 @@ export function createLifecycle(
         health.watch(container);
         announce(container, 'unpause');
       }),
+    update: (container, update) => container.exclusively(() => updateContainer(context, announce, container, update)),
     async remove(container, { force, volumes: withVolumes }) {
       const { record } = container;
       // Who stops it gracefully at this moment need not be waited for.

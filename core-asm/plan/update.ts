@@ -1,0 +1,65 @@
+// A change of a running container's limits: only the files whose value changes, in an order that the kernel takes.
+import { Json } from '../json';
+import { resolveResources } from '../resources/resolve';
+import { CgroupWrite, cgroupWrites } from '../resources/writes';
+import { writeLimits } from './cgroup';
+import { placesOf } from './plan';
+import { clearRefusal } from '../status';
+import { ProgramWriter } from './program';
+
+/** request: {facts, id, container, before, after}; the last two are docker's resources. */
+export function planUpdate(program: ProgramWriter, request: Json): void {
+  const facts = request.child('facts');
+  const before = cgroupWrites(resolveResources(request.child('before'), facts), facts);
+  clearRefusal(); // What is in force is not to be refused, and was warned of when it came.
+  const after = cgroupWrites(resolveResources(request.child('after'), facts), facts);
+  const changed: CgroupWrite[] = [];
+  for (let i = 0; i < after.length; i++) if (!hasWrite(before, after[i])) changed.push(after[i]);
+  // What is no longer limited; docker's words can say so of the number of processes alone.
+  if (valueOf(before, 'pids.max') != '' && valueOf(after, 'pids.max') == '')
+    changed.push(new CgroupWrite('pids', 'pids.max', 'max'));
+  // Memory must never exceed memory plus swap, not for a moment: what is raised is raised from above.
+  if (limit(after, 'memory.memsw.limit_in_bytes') >= limit(before, 'memory.memsw.limit_in_bytes'))
+    exchange(changed, 'memory.limit_in_bytes', 'memory.memsw.limit_in_bytes');
+  // The share of time must never exceed both its old and its new value: a cgroup above may allow no more.
+  if (number(after, 'cpu.cfs_period_us', 100000) < number(before, 'cpu.cfs_period_us', 100000))
+    exchange(changed, 'cpu.cfs_period_us', 'cpu.cfs_quota_us');
+  writeLimits(program, placesOf(request, request.str('id')), changed);
+}
+
+function hasWrite(writes: CgroupWrite[], wanted: CgroupWrite): bool {
+  for (let i = 0; i < writes.length; i++)
+    if (writes[i].goesWith(wanted) && writes[i].value == wanted.value) return true;
+  return false;
+}
+
+function indexOf(writes: CgroupWrite[], file: string): i32 {
+  for (let i = 0; i < writes.length; i++) if (writes[i].file == file) return i;
+  return -1;
+}
+
+function valueOf(writes: CgroupWrite[], file: string): string {
+  const at = indexOf(writes, file);
+  return at < 0 ? '' : writes[at].value;
+}
+
+function number(writes: CgroupWrite[], file: string, absent: i64): i64 {
+  const value = valueOf(writes, file);
+  return value == '' ? absent : I64.parseInt(value);
+}
+
+/** -1 and absence are above every limit. */
+function limit(writes: CgroupWrite[], file: string): i64 {
+  const value = number(writes, file, -1);
+  return value < 0 ? i64.MAX_VALUE : value;
+}
+
+/** Where both are written, they change places. */
+function exchange(writes: CgroupWrite[], first: string, second: string): void {
+  const a = indexOf(writes, first);
+  const b = indexOf(writes, second);
+  if (a < 0 || b < 0) return;
+  const held = writes[a];
+  writes[a] = writes[b];
+  writes[b] = held;
+}
