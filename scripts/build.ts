@@ -1,6 +1,6 @@
 // Builds everything that the clone runs: ABI header, core.wasm, the executor with this machine's cc, and the bundled host.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -63,6 +63,7 @@ await build({
     },
   ],
 });
+cpSync(join(root, 'host/linux/systemd'), join(root, 'dist/systemd'), { recursive: true });
 writeFileSync(join(root, 'dist/cli/package.json'), '{"type":"commonjs"}\n');
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 // So that npx finds the command in the clone itself.

@@ -60,6 +60,7 @@ const table: Record<string, Load> = {
   'volume inspect': volumes('inspect'),
   'volume rm': volumes('rm'),
   'volume prune': prune('volume'),
+  'system dial-stdio': async () => (await import('./dial-stdio.ts')).dialStdio,
   info: async () => (await import('./system.ts')).info,
   version: async () => (await import('./system.ts')).version,
   doctor: async () => (await import('./doctor.ts')).doctor,
@@ -95,7 +96,7 @@ const groups: Record<string, Record<string, string>> = {
     list: 'volume ls',
     remove: 'volume rm',
   },
-  system: same('info events'),
+  system: { ...same('info events'), 'dial-stdio': 'system dial-stdio' },
 };
 
 /** What docker has and gantry has not: what to do instead. */
