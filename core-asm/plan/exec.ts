@@ -21,10 +21,11 @@ import { filterFlags } from '../seccomp/profile';
 import { capabilityMask, resolveCapabilities } from '../spec/capabilities';
 import { namespacesToEnter } from '../spec/namespaces';
 import { clampOomScore, environment, noNewPrivileges, specifyCapabilities, specifyRlimits } from '../spec/process';
+import { apparmorProfile } from '../spec/security';
 import { UserNamespace } from '../spec/user-namespace';
 import { joinCgroups } from './cgroup';
 import { placesOf } from './plan';
-import { becomeProcess } from './process';
+import { becomeProcess, confine } from './process';
 import { ProgramWriter } from './program';
 import { connectStdio, ownStdio } from './rootfs';
 import { becomeRoot, ownPipes } from './user-namespace';
@@ -46,7 +47,9 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
   const user = new UserNamespace(request);
   const process = specifyExec(request);
   ownPipes(program, user, process);
-  const score = clampOomScore(request.child('container').child('host').int('oomScoreAdj'), request.child('facts'));
+  const facts = request.child('facts');
+  const host = request.child('container').child('host');
+  const score = clampOomScore(host.int('oomScoreAdj'), facts);
   if (score != 0)
     program
       .op(OP_WRITE_PROC)
@@ -54,6 +57,8 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
       .content(score.toString())
       .policy(POLICY_WARN)
       .because('--oom-score-adj');
+  const privileged = host.flag('privileged') || request.flag('privileged');
+  confine(program, apparmorProfile(host, facts.strings('features'), privileged), facts);
   program.op(OP_SETNS).reg(container).imm(namespacesToEnter(request)).because('the namespaces of the container');
   const clone = program.op(OP_CLONE).block();
   program.imm(0).reg(cgroup);

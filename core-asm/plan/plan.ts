@@ -47,7 +47,7 @@ import {
   removeCgroups,
   renameCgroups,
 } from './cgroup';
-import { becomeProcess } from './process';
+import { becomeProcess, confine } from './process';
 import { ProgramWriter } from './program';
 import { publishPorts, unpublishPorts } from './network';
 import { openSharedMemory } from './shared-memory';
@@ -96,6 +96,7 @@ export function planSetup(
   program.imm(slot.length > 0 ? LAUNCH_PARKED : 0).because('a process inside the cgroups, to be cloned from');
   const pid = program.into();
   if (slot.length == 0) joinCgroups(program, places);
+  confine(program, spec.child('process').str('apparmorProfile'), facts);
   let flags = enterNamespaces(program, spec.child('linux'));
   const user = new UserNamespace(request);
   if (slot.length > 0) {

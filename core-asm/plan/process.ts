@@ -12,6 +12,7 @@ import {
   OP_SETRESGID,
   OP_SETRESUID,
   OP_UMASK,
+  OP_WRITE_PROC,
   POLICY_IGNORE,
   POLICY_WARN,
 } from '../abi';
@@ -30,6 +31,7 @@ import {
 } from '../kernel';
 import { capabilityMask, LAST_CAPABILITY } from '../spec/capabilities';
 import { rlimitNumber } from '../spec/process';
+import { DEFAULT_PROFILE } from '../spec/security';
 import { ProgramWriter } from './program';
 
 /**
@@ -67,6 +69,24 @@ export function becomeProcess(program: ProgramWriter, process: Json, filter: Byt
   program.op(OP_SEAL).because('nothing but fds 0-2 survives');
   if (filter.length > 0 && noNewPrivileges) seccomp(program, filter, filterFlags);
   execute(program, process);
+}
+
+/**
+ * In the launcher, while the host's own /proc is seen: what the container has laid over its /proc gets no write
+ * (CVE-2019-19921). The kernel keeps the name over fork(2) until the program is executed (apparmor_procattr).
+ */
+export function confine(program: ProgramWriter, profile: string, facts: Json): void {
+  if (profile == '') return;
+  const kernel = facts.list('kernel');
+  const major = kernel[0].integer;
+  // A directory of AppArmor's own: Linux 5.8.
+  const own = major > 5 || (major == 5 && kernel[1].integer >= 8);
+  program
+    .op(OP_WRITE_PROC)
+    .str(own ? '/proc/self/attr/apparmor/exec' : '/proc/self/attr/exec')
+    .content('exec ' + profile)
+    .because('AppArmor profile of the program that is executed');
+  if (profile == DEFAULT_PROFILE) program.policy(POLICY_IGNORE);
 }
 
 function limits(program: ProgramWriter, process: Json): void {

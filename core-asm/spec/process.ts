@@ -2,6 +2,7 @@
 import { Json } from '../json';
 import { refuse, warn } from '../status';
 import { capabilityMask, capabilityNames, resolveCapabilities } from './capabilities';
+import { apparmorProfile } from './security';
 
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -23,6 +24,8 @@ export function specifyProcess(request: Json): Json {
   process.set('capabilities', specifyCapabilities(resolveCapabilities(host, available), user.int('uid') == 0));
   process.set('rlimits', specifyRlimits(host, request.child('facts')));
   process.set('noNewPrivileges', Json.bool(noNewPrivileges(host.strings('securityOpt'))));
+  const profile = apparmorProfile(host, request.child('facts').strings('features'), host.flag('privileged'));
+  if (profile != '') process.set('apparmorProfile', Json.of(profile));
   process.set('oomScoreAdj', Json.int(clampOomScore(host.int('oomScoreAdj'), request.child('facts'))));
   return process;
 }

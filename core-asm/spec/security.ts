@@ -8,6 +8,30 @@ const MASKED =
   '/proc/asound,/proc/acpi,/proc/interrupts,/proc/kcore,/proc/keys,/proc/latency_stats,/proc/timer_list,/proc/timer_stats,/proc/sched_debug,/proc/scsi,/sys/firmware,/sys/devices/virtual/powercap';
 const READ_ONLY = '/proc/bus,/proc/fs,/proc/irq,/proc/sys,/proc/sysrq-trigger';
 
+/** The profile that docker and podman hosts have. */
+export const DEFAULT_PROFILE = 'docker-default';
+const UNCONFINED = 'unconfined';
+
+/**
+ * The AppArmor profile that the container's programs run under: the one asked for, else docker's where it is loaded; empty
+ * where there is none to apply.
+ */
+export function apparmorProfile(host: Json, features: string[], privileged: bool): string {
+  if (!features.includes('apparmor')) return '';
+  let profile = privileged ? UNCONFINED : DEFAULT_PROFILE;
+  const options = host.strings('securityOpt');
+  for (let i = 0; i < options.length; i++)
+    if (options[i].startsWith('apparmor=') || options[i].startsWith('apparmor:')) profile = options[i].substring(9);
+  return profile == UNCONFINED ? '' : profile;
+}
+
+/** Empty, or longer than the kernel takes, or more than one word of /proc/PID/attr/exec. */
+function isProfileName(name: string): bool {
+  if (name.length == 0 || name.length > 255) return false;
+  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) < 0x20) return false;
+  return true;
+}
+
 /** Refuses options that this kernel cannot honour; returns whether system paths stay unconfined. */
 export function checkSecurityOptions(host: Json, features: string[]): bool {
   let unconfined = host.flag('privileged');
@@ -18,11 +42,10 @@ export function checkSecurityOptions(host: Json, features: string[]): bool {
     const name = option.split(separator)[0];
     const value = option.substring(name.length + 1);
     if (name == 'apparmor') {
-      if (value != 'unconfined')
-        refuse(features.includes('apparmor') ? 'NO_PROFILES' : 'NO_APPARMOR', 'securityOpt', option);
+      if (!isProfileName(value)) refuse('SECURITY_OPTION', 'securityOpt', option);
+      else if (value != UNCONFINED && !features.includes('apparmor')) refuse('NO_APPARMOR', 'securityOpt', option);
     } else if (name == 'label') {
-      if (value != 'disable')
-        refuse(features.includes('selinux') ? 'NO_PROFILES' : 'NO_SELINUX', 'securityOpt', option);
+      if (value != 'disable') refuse(features.includes('selinux') ? 'NO_LABELS' : 'NO_SELINUX', 'securityOpt', option);
     } else if (name == 'systempaths') {
       if (value == 'unconfined') unconfined = true;
       else refuse('SECURITY_OPTION', 'securityOpt', option);

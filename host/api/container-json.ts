@@ -1,6 +1,6 @@
 // The whole of a container in docker's spelling: inspect.
 import type { Container } from '../engine/container.ts';
-import type { Image } from '../types.ts';
+import type { ContainerConfig, Image } from '../types.ts';
 import { configJson } from './config-json.ts';
 import { hostConfigJson } from './host-config-json.ts';
 import { mountPointJson } from './mount-json.ts';
@@ -35,7 +35,7 @@ export function inspectJson(
     Platform: image?.platform.os ?? 'linux',
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: apparmorProfile(config.host),
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: hostConfigJson(record),
     GraphDriver: { Name: 'overlayfs', Data: { UpperDir: files.upper, WorkDir: files.work } },
@@ -63,4 +63,10 @@ export function inspectJson(
       Networks: networksJson(record),
     },
   };
+}
+
+/** Empty: docker's where the kernel has it loaded. */
+function apparmorProfile({ securityOpt, privileged }: ContainerConfig['host']): string {
+  const given = securityOpt.findLast((option) => /^apparmor[=:]/.test(option))?.slice('apparmor='.length);
+  return given ?? (privileged ? 'unconfined' : '');
 }

@@ -114,7 +114,11 @@ export function systemRoutes(engine: Engine): Route[] {
       LiveRestoreEnabled: true,
       Isolation: '',
       InitBinary: 'gantry-executor',
-      SecurityOptions: ['name=seccomp,profile=builtin', 'name=cgroupns'],
+      SecurityOptions: [
+        ...(facts.features.includes('apparmor') ? ['name=apparmor'] : []),
+        'name=seccomp,profile=builtin',
+        'name=cgroupns',
+      ],
       Warnings: engine.damaged.length > 0 ? engine.damaged : null,
     });
   };

@@ -50,8 +50,8 @@ export const specRefusals: Record<string, Refusal> = {
   NO_FREEZER: unsupported((_field, value) => `Cannot ${value} the container: this host has no freezer cgroup`),
   NO_APPARMOR: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no AppArmor`),
   NO_SELINUX: unsupported((_field, value) => `Cannot apply "${value}": this kernel has no SELinux`),
-  NO_PROFILES: unsupported(
-    (_field, value) => `Cannot apply "${value}": gantry does not apply AppArmor profiles and SELinux labels yet`,
+  NO_LABELS: unsupported(
+    (_field, value) => `Cannot apply "${value}": gantry does not apply SELinux labels yet`,
     'Leave the option out: seccomp, capabilities and namespaces confine the container',
   ),
   SECURITY_OPTION: invalid((_field, value) => `Cannot read the security option "${value}"`),

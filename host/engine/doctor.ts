@@ -72,6 +72,16 @@ export function checkHost(facts: HostFacts, damaged: readonly string[]): Check[]
           : 'overlayfs cannot map the ids of layers',
       'Needed for --userns and --uidmap only: Linux 5.19, and user.max_user_namespaces above 0',
     ),
+    ...(has('selinux')
+      ? [
+          {
+            name: 'SELinux',
+            state: 'warning' as const,
+            detail: 'labels are not applied',
+            hint: 'Containers run unlabelled',
+          },
+        ]
+      : []),
     wish(
       'resource limits',
       can('SYS_RESOURCE'),

@@ -33,6 +33,12 @@ export function planFailure(bytes: Uint8Array, failure: Failure): GantryError {
       hint: 'The file system there cannot map ids (mount_setattr(2), "ID-mapped mounts"): keep it on ext4, xfs or btrfs',
       details,
     });
+  const profile = profileOf(op);
+  if (profile !== undefined && details.errno === 'ENOENT')
+    return new GantryError('INVALID_ARGUMENT', `Cannot apply the AppArmor profile "${profile}": it is not loaded`, {
+      hint: 'Load it: apparmor_parser -r FILE; "apparmor=unconfined" does without one',
+      details,
+    });
   const hint = lacksController(op, details.errno) ? controllerHint : hints[details.errno];
   return new GantryError(codes[details.errno] ?? 'PLAN_FAILED', message, { hint, details });
 }
@@ -47,6 +53,14 @@ export function planWarning(bytes: Uint8Array, failure: Failure): string {
 
 const controllerHint =
   'The cgroup above hands this controller on to nobody: processes must not be in it, and under systemd it needs Delegate=yes';
+
+/** The AppArmor profile that the op asks for. */
+function profileOf(op: Op): string | undefined {
+  const [path = ''] = strings(op);
+  return op.name === 'write_proc' && path.startsWith('/proc/self/attr/')
+    ? contentOf(op)?.replace(/^exec /, '')
+    : undefined;
+}
 
 /** cgroup v2 shows the files of a controller only where every cgroup above has enabled it. */
 function lacksController(op: Op, errno: string): boolean {
@@ -119,12 +133,15 @@ const VALUE_SHOWN = 80;
 function action(op: Op, program: Program): string {
   const target = objectOf(op, program);
   const quoted = target === undefined ? '' : ` "${target}"`;
-  const content = op.operands.find((operand) => operand.kind === 'bytes');
-  if (/^write_|_write$/.test(op.name) && content?.kind === 'bytes') {
-    const text = new TextDecoder().decode(content.bytes).trimEnd();
-    return `write "${text.slice(0, VALUE_SHOWN)}" to${quoted}`;
-  }
+  const content = contentOf(op);
+  if (/^write_|_write$/.test(op.name) && content !== undefined)
+    return `write "${content.slice(0, VALUE_SHOWN)}" to${quoted}`;
   return `${verbs[op.name] ?? op.name}${quoted}`;
+}
+
+function contentOf(op: Op): string | undefined {
+  const content = op.operands.find((operand) => operand.kind === 'bytes');
+  return content?.kind === 'bytes' ? new TextDecoder().decode(content.bytes).trimEnd() : undefined;
 }
 
 function strings(op: Op): string[] {

@@ -35,6 +35,21 @@ describe('a plan', () => {
     expect(teardown).toEqual(plan().teardown);
   });
 
+  it('asks for an AppArmor profile where the kernel has AppArmor', () => {
+    const asked = (securityOpt: string[], change: Partial<PlanRequest['facts']> = {}, privileged = false) => {
+      const facts = { ...v1, features: [...v1.features, 'apparmor'], ...change };
+      const made = plan((request) => Object.assign(request.container.host, { securityOpt, privileged }), facts);
+      const lines = explainPlan(made).match(/"\/proc\/self\/attr.*exec [^"]*"/g) ?? [];
+      expect(JSON.stringify(made.spec).includes('apparmorProfile')).toBe(lines.length > 0);
+      return lines;
+    };
+    expect(asked(['apparmor=web'])).toEqual(['"/proc/self/attr/apparmor/exec", "exec web"']);
+    expect(asked([], { kernel: [5, 4] })).toEqual(['"/proc/self/attr/exec", "exec docker-default"']);
+    expect(asked(['apparmor=unconfined'])).toEqual([]);
+    expect(asked([], {}, true)).toEqual([]);
+    expect(asked(['apparmor=web'], {}, true)).toEqual(['"/proc/self/attr/apparmor/exec", "exec web"']);
+  });
+
   it('reads as text, one op a line, with blocks indented', () => {
     const text = explainPlan(plan());
     expect(text).toContain('clone(CLONE_NEWNS|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWPID|CLONE_NEWNET, -1)');
@@ -119,17 +134,7 @@ describe('bad input', () => {
     ['capability', host({ capAdd: ['FLY'] }), 'Cannot read capAdd "FLY": no such capability'],
     ['sysctl of the host', host({ sysctls: { 'vm.swappiness': '1' } }), 'it would change the whole host'],
     ['security option', host({ securityOpt: ['sorcery=1'] }), 'Cannot read the security option "sorcery=1"'],
-    [
-      'an AppArmor profile where the kernel has AppArmor',
-      () =>
-        plan(
-          (request) => {
-            request.container.host.securityOpt = ['apparmor=web'];
-          },
-          { ...v1, features: [...v1.features, 'apparmor'] },
-        ),
-      'gantry does not apply AppArmor profiles',
-    ],
+    ['the name of an AppArmor profile', host({ securityOpt: ['apparmor=a\nb'] }), 'Cannot read the security option'],
     ['AppArmor', host({ securityOpt: ['apparmor=web'] }), 'this kernel has no AppArmor'],
     [
       'ulimit',

@@ -1,5 +1,6 @@
 // One guest for one architecture, and every scenario in it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { apparmorScenarios } from './apparmor.ts';
 import { type Containers, containersIn } from './containers.ts';
 import type { Architecture } from './debian.ts';
 import { deviceScenarios } from './devices.ts';
@@ -34,6 +35,7 @@ export function testInGuest(architecture: Architecture): void {
     limitScenarios(() => containers);
     deviceScenarios(() => containers);
     userNamespaceScenarios(() => containers);
+    if (architecture === 'x86_64') apparmorScenarios(() => containers);
 
     it('leaves no cgroup, no mount and no process behind', async () => {
       expect(await guest.ok('find /sys/fs/cgroup/gantry -mindepth 1 -type d; grep -c overlay /proc/mounts; true')).toBe(

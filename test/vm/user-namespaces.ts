@@ -1,30 +1,9 @@
 // Mapped ids in a guest: on cgroup v2, and on a kernel that takes neither detached layers nor one layer an option.
 import { expect, it } from 'vitest';
-import type { PlanRequest } from '../../host/plan-types.ts';
 import { type Containers, sh } from './containers.ts';
-
-let count = 0;
+import { mappedOnDisk } from './mapped.ts';
 
 export function userNamespaceScenarios(containers: () => Containers): void {
-  /** On the disk, with a file system that can map ids: the guest's own root is a tmpfs, which cannot before Linux 6.3. */
-  const onDisk = async (): Promise<(request: PlanRequest) => void> => {
-    const { guest } = containers();
-    await guest.ok(
-      'test -d /data/disk || { mkdir /data/disk && busybox mke2fs -q /dev/vda && mount -t ext4 /dev/vda /data/disk && cp -a /image /upper-image /data/disk/; }',
-    );
-    const own = `/data/disk/${count++}`;
-    await guest.ok(`mkdir -p ${own}/upper ${own}/work`);
-    return (request) => {
-      request.container.host.uidMaps = ['0:300000:65536'];
-      request.rootfs = {
-        lower: ['/data/disk/upper-image', '/data/disk/image'],
-        upper: `${own}/upper`,
-        work: `${own}/work`,
-        volatile: true,
-      };
-    };
-  };
-
   it('is told where the file system of its layers cannot map ids', async () => {
     const start = containers().start(['true'], (request) => {
       request.container.host.uidMaps = ['0:300000:65536'];
@@ -37,7 +16,7 @@ export function userNamespaceScenarios(containers: () => Containers): void {
       sh(
         'id -u; cat /proc/self/uid_map; stat -c %u /bin/busybox /etc/layer /dev/null; echo x > /made; cat /etc/hosts; echo out > /dev/stdout',
       ),
-      await onDisk(),
+      await mappedOnDisk(containers().guest),
     );
     const { output, exitCode } = await container.ended();
     expect(output.replace(/ +/g, ' ')).toBe('0\n 0 300000 65536\n0\n0\n0\nhosts\nout\n');
@@ -47,7 +26,7 @@ export function userNamespaceScenarios(containers: () => Containers): void {
   });
 
   it('has a cgroup and system settings of its own in there, and takes execs', async () => {
-    const mapped = await onDisk();
+    const mapped = await mappedOnDisk(containers().guest);
     const container = await containers().start(['sleep', '1000'], (request) => {
       mapped(request);
       request.container.host.resources = { memory: '32m', pidsLimit: 30 };
