@@ -6,6 +6,7 @@ import { planExec as planExecOf } from './plan/exec';
 import { planControl as planControlOf, planRemoval as planRemovalOf, planSpread as planSpreadOf } from './plan/control';
 import { planUpdate as planUpdateOf } from './plan/update';
 import { planArchive as planArchiveOf } from './plan/archive';
+import { planVolume as planVolumeOf } from './plan/volume';
 import {
   planBridge,
   planBridgeClaim,
@@ -19,6 +20,7 @@ import { ProgramWriter } from './plan/program';
 import { parseCpus, parseSizeText } from './resources/size';
 import { compileSeccompFilter, resolveFor } from './seccomp/compile';
 import { capabilityMask, capabilityNames, resolveCapabilities } from './spec/capabilities';
+import { defaultPaths } from './spec/security';
 import { specify } from './spec/specify';
 import { clearRefusal, refuse, refused, warnings, writeRefusal } from './status';
 
@@ -220,6 +222,16 @@ export function planSpread(pointer: usize, length: i32): i32 {
   return finish(out);
 }
 
+/** {facts, action: "mount" | "unmount", path, type, device, options} → program for the file system of a volume. */
+export function planVolume(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planVolumeOf(program, request);
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
 /** {facts, action: "create" | "claim" | "up" | "firewall" | "unpublish" | "remove", name, …} → program of a bridge network. */
 export function planNetwork(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
@@ -233,6 +245,14 @@ export function planNetwork(pointer: usize, length: i32): i32 {
   else planBridgeRemoval(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
+  return finish(out);
+}
+
+/** {} → {masked, readOnly} JSON: the paths of /proc and /sys that are confined by default. */
+export function systemPaths(pointer: usize, length: i32): i32 {
+  input(pointer, length);
+  const out = new ByteWriter(1024);
+  writeJson(out, defaultPaths());
   return finish(out);
 }
 

@@ -51,6 +51,8 @@ export interface PlanMount extends Mount {
   sourceIsDirectory: boolean;
   /** Copy the image's content into it first. */
   copyUp?: boolean;
+  /** Directories of an image's layers, uppermost first. */
+  layers?: string[];
 }
 
 /** One interface of the container; everything already allocated. */

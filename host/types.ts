@@ -28,8 +28,8 @@ export interface DeviceRate {
 }
 
 export interface Mount {
-  type: 'bind' | 'volume' | 'tmpfs';
-  /** Host path, volume name; empty for tmpfs. */
+  type: 'bind' | 'volume' | 'tmpfs' | 'image';
+  /** Host path, volume name, image; empty for tmpfs. */
   source: string;
   target: string;
   readOnly?: boolean;
@@ -47,12 +47,16 @@ export interface Mount {
   noCopy?: boolean;
   /** Bind: the ids on disk are those of the container's user namespace; of volumes they always are. */
   idmap?: boolean;
+  /** Volume: a path in it, to be mounted in its place. */
   volumeSubpath?: string;
   volumeDriver?: string;
+  /** For a volume that is made: options of its driver. */
+  volumeOptions?: Record<string, string>;
   volumeLabels?: Record<string, string>;
   tmpfsSize?: Size;
   /** Octal, e.g. 0o1777. */
   tmpfsMode?: number;
+  /** "exec", "noexec". */
   tmpfsOptions?: string;
 }
 

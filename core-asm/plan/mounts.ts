@@ -37,6 +37,7 @@ import { SHARED_MEMORY } from '../spec/mounts';
 import { refuse } from '../status';
 import { cgroupParent } from '../spec/specify';
 import { CgroupPlaces } from './cgroup';
+import { takesLayersOneByOne } from './layer-options';
 import { MountOptions } from './mount-options';
 import { ProgramWriter } from './program';
 
@@ -116,9 +117,45 @@ export function cloneTree(program: ProgramWriter, path: string, recursive: bool)
     .into();
 }
 
+/** The same for a path below a directory, links in which lead nowhere out of it. */
+function cloneInside(program: ProgramWriter, directory: string, path: string, recursive: bool): i32 {
+  const base = program
+    .op(OP_OPENAT)
+    .imm(AT_FDCWD)
+    .str(directory)
+    .imm(O_PATH | O_CLOEXEC)
+    .imm(0)
+    .into();
+  const place = program
+    .op(OP_OPEN_IN_ROOT)
+    .reg(base)
+    .str(path)
+    .imm(O_PATH | O_CLOEXEC)
+    .because('links in the volume do not lead out of it')
+    .into();
+  const tree = program
+    .op(OP_OPEN_TREE)
+    .reg(place)
+    .str('')
+    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0))
+    .into();
+  program.op(OP_CLOSE).reg(place);
+  program.op(OP_CLOSE).reg(base);
+  program.free(place);
+  program.free(base);
+  return tree;
+}
+
+/** Clones a bind's source as it is. `detail`: what the engine knows of it. */
+export function cloneSource(program: ProgramWriter, mount: Json, detail: Json, options: MountOptions): i32 {
+  const subpath = detail.str('volumeSubpath');
+  if (subpath.length > 0) return cloneInside(program, detail.str('source'), subpath, options.recursive);
+  return cloneTree(program, mount.str('source'), options.recursive);
+}
+
 /** Opens a bind's source with its attributes and propagation. */
-export function openSource(program: ProgramWriter, mount: Json, options: MountOptions): i32 {
-  const tree = cloneTree(program, mount.str('source'), options.recursive);
+export function openSource(program: ProgramWriter, mount: Json, detail: Json, options: MountOptions): i32 {
+  const tree = cloneSource(program, mount, detail, options);
   setAttributes(program, tree, options);
   return tree;
 }
@@ -138,7 +175,7 @@ export function openShared(program: ProgramWriter, mounts: Json[], sources: Sour
   for (let i = 0; i < mounts.length; i++) {
     const options = new MountOptions(mounts[i].strings('options'));
     if (options.propagation != MS_SHARED) continue;
-    const tree = openSource(program, mounts[i], options);
+    const tree = openSource(program, mounts[i], Json.object(), options);
     sources.put(mounts[i].str('destination'), tree);
   }
 }
@@ -179,6 +216,7 @@ export function appendMount(context: MountContext, mount: Json, cgroup: CgroupMo
   const options = new MountOptions(mount.strings('options'));
   if (type == 'cgroup') appendCgroup(context, target, options, cgroup);
   else if (options.bind || type == 'bind') appendBind(context, mount, options);
+  else if (type == 'overlay') appendImage(context, target, options.attributes);
   else {
     let fd = context.sources.of(target);
     if (fd < 0) fd = newFileSystem(context.program, type, mount.str('source', type), options.data, options.attributes);
@@ -194,14 +232,34 @@ function appendBind(context: MountContext, mount: Json, options: MountOptions): 
   const isDirectory = detail.has('sourceIsDirectory') ? detail.flag('sourceIsDirectory') : target == SHARED_MEMORY;
   let tree = context.sources.of(target);
   if (detail.flag('copyUp')) {
+    if (tree < 0 && detail.str('volumeSubpath') != '') tree = cloneSource(program, mount, detail, options);
     copyUp(context, source, target, tree);
     if (tree >= 0) setAttributes(program, tree, options); // Only now: it may become read-only.
   }
-  if (tree < 0) tree = openSource(program, mount, options);
+  if (tree < 0) tree = openSource(program, mount, detail, options);
   const place = isDirectory
     ? ensureDirectory(context, target)
     : program.op(OP_ENSURE_FILE).reg(context.root).str(target).imm(0o644).into();
   attach(program, tree, place, source + ' on ' + target);
+}
+
+/** The layers of an image, which nobody can write to. */
+function appendImage(context: MountContext, target: string, attributes: i64): void {
+  const program = context.program;
+  const layers = sourceDetail(context.request, target).strings('layers');
+  let tree: i32;
+  if (takesLayersOneByOne(context.request.child('facts'))) {
+    const data: string[] = [];
+    for (let i = 0; i < layers.length; i++) data.push('lowerdir+=' + layers[i]);
+    // Without a layer to write to, overlayfs wants two.
+    data.push('lowerdir+=' + context.request.child('paths').str('emptyDirectory'));
+    tree = newFileSystem(program, 'overlay', 'overlay', data, attributes);
+  } else {
+    if (layers.length != 1) refuse('IMAGE_MOUNT_KERNEL', 'mounts', target, layers.length.toString());
+    tree = cloneTree(program, layers[0], false);
+    program.op(OP_MOUNT_SETATTR).reg(tree).str('').imm(AT_EMPTY_PATH).buffer(mountAttributes(attributes, 0));
+  }
+  attach(program, tree, ensureDirectory(context, target), 'an image on ' + target);
 }
 
 /** A new volume starts with what the image has at its target; `tree`: its register where it is open, with the container's ids. */

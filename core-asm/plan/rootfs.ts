@@ -42,7 +42,8 @@ import {
 } from '../kernel';
 import { refuse } from '../status';
 import { appendMount, attach, CgroupMounts, cloneTree, mountAttributes, MountContext, Sources } from './mounts';
-import { mountOverlayOn, newOverlay, takesLayersOneByOne } from './overlay';
+import { takesLayersOneByOne } from './layer-options';
+import { mountOverlayOn, newOverlay } from './overlay';
 import { ProgramWriter } from './program';
 
 /** In a mount namespace of its own: what is mounted from here on stays in it. */

@@ -47,6 +47,7 @@ import { refuse } from '../status';
 import { MountOptions } from './mount-options';
 import {
   CgroupMounts,
+  cloneSource,
   cloneTree,
   mountAttributes,
   newFileSystem,
@@ -203,8 +204,10 @@ function prepareMount(
     let tree = sources.of(target);
     if (tree < 0) {
       // A volume that is still to be filled gets its attributes behind that.
-      const fills = sourceDetail(request, target).flag('copyUp');
-      tree = fills ? cloneTree(program, mount.str('source'), options.recursive) : openSource(program, mount, options);
+      const detail = sourceDetail(request, target);
+      tree = detail.flag('copyUp')
+        ? cloneSource(program, mount, detail, options)
+        : openSource(program, mount, detail, options);
       sources.put(target, tree);
     }
     // The engine's own files may lie in a tmpfs, whose ids can be mapped since Linux 6.3: before, they can only be read.

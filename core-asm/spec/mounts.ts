@@ -30,7 +30,10 @@ export function specifyMounts(request: Json, user: UserNamespace): Json {
   specifyNetworkFiles(list, request, user.active ? 'bind,idmap' : 'bind');
   if (host.flag('init')) list.push(mount('/sbin/docker-init', 'bind', request.child('paths').str('init'), 'bind,ro'));
   const own = request.list('mounts');
-  for (let i = 0; i < own.length; i++) replace(list, specifyOne(own[i], i, user.active));
+  for (let i = 0; i < own.length; i++) {
+    if (user.active && own[i].str('type') == 'image') refuse('IMAGE_MOUNT_MAPPED', 'mounts', own[i].str('target'));
+    replace(list, specifyOne(own[i], i, user.active));
+  }
   const tmpfs = host.child('tmpfs');
   for (let i = 0; i < tmpfs.keys.length; i++) {
     checkTarget(tmpfs.keys[i], 'tmpfs');
@@ -143,6 +146,9 @@ function specifyOne(given: Json, index: i32, mapped: bool): Json {
     if (given.str('tmpfsOptions') != '') options += ',' + given.str('tmpfsOptions');
     return mount(target, 'tmpfs', 'tmpfs', readOnly ? options + ',ro' : options);
   }
+  if (given.str('type') == 'image') {
+    return mount(target, 'overlay', 'overlay', 'ro,lowerdir=' + given.strings('layers').join(':'));
+  }
   const propagation = given.str('propagation', 'rprivate');
   if (PROPAGATIONS.indexOf(',' + propagation + ',') < 0) refuse('MOUNT_PROPAGATION', field, propagation);
   let options = given.flag('nonRecursive') ? 'bind' : 'rbind';
@@ -150,5 +156,7 @@ function specifyOne(given: Json, index: i32, mapped: bool): Json {
   if (given.flag('idmap') && !mapped) refuse('MOUNT_IDMAP', field, target);
   // A volume belongs to containers, whichever ids these have; a directory of the host keeps the host's.
   if (mapped && (given.str('type') == 'volume' || given.flag('idmap'))) options += ',idmap';
-  return mount(target, 'bind', given.str('source'), options + ',' + propagation);
+  const subpath = given.str('volumeSubpath');
+  const source = given.str('source') + (subpath.length > 0 ? '/' + subpath : '');
+  return mount(target, 'bind', source, options + ',' + propagation);
 }

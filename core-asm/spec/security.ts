@@ -54,6 +54,12 @@ export function checkSecurityOptions(host: Json, features: string[]): bool {
   return unconfined;
 }
 
+export function defaultPaths(): Json {
+  return Json.object()
+    .set('masked', Json.strings(MASKED.split(',')))
+    .set('readOnly', Json.strings(READ_ONLY.split(',')));
+}
+
 export function specifyPaths(linux: Json, host: Json, unconfined: bool): void {
   const masked = host.get('maskedPaths');
   const readOnly = host.get('readonlyPaths');

@@ -78,7 +78,7 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields): HostC
   const given: HostConfig = {
     autoRemove: host.flag('AutoRemove'),
     resources: readResources(host, own),
-    mounts: [...readBinds(host.texts('Binds') ?? []), ...readMounts(host.list('Mounts'))],
+    mounts: [...readBinds(host.texts('Binds') ?? [], readVolumeDriver(host)), ...readMounts(host.list('Mounts'))],
     volumesFrom: host.texts('VolumesFrom') ?? [],
     networkMode,
     ports: readPorts(host.map('PortBindings')),
@@ -210,6 +210,18 @@ export function readRestartPolicy(fields: Fields): RestartPolicy {
       "Invalid restart policy: maximum retry count can only be used with 'on-failure'",
     );
   return { name: name as RestartPolicy['name'], maximumRetryCount };
+}
+
+/** Of every volume that is made for the container. */
+function readVolumeDriver(host: Fields): string {
+  const driver = host.text('VolumeDriver');
+  if (!['', 'local'].includes(driver))
+    throw new GantryError(
+      'VOLUME_NOT_FOUND',
+      `Error looking up volume plugin ${driver}: plugin "${driver}" not found`,
+      { hint: 'The only driver is "local"' },
+    );
+  return driver;
 }
 
 const logTypes = ['', 'json-file', 'local', 'none'];

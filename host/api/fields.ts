@@ -12,6 +12,8 @@ export interface Fields {
   list(name: string): Fields[];
   map(name: string): Record<string, unknown>;
   textMap(name: string): Record<string, string>;
+  /** Lists of words in a list. */
+  pairs(name: string): string[][];
   child(name: string): Fields;
   has(name: string): boolean;
   /** Fields that mean nothing here whatever their value. */
@@ -77,6 +79,15 @@ export function readFields(value: unknown, path: string): Fields {
       for (const [key, item] of Object.entries(found))
         if (typeof item !== 'string') throw wrong(`${at(name)}.${key}`, 'a string');
       return found as Record<string, string>;
+    },
+    pairs(name) {
+      const found = take(name) ?? [];
+      if (
+        !Array.isArray(found) ||
+        !found.every((item) => Array.isArray(item) && item.every((word) => typeof word === 'string'))
+      )
+        throw wrong(at(name), 'a list of lists of strings');
+      return found as string[][];
     },
     child: (name) => readFields(take(name), at(name)),
     has: (name) => look(name) !== undefined,

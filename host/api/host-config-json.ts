@@ -1,6 +1,7 @@
 // HostConfig in docker's spelling: how a container runs.
+import { confinedPaths } from '../engine/confinement.ts';
 import type { ContainerRecord } from '../engine/record.ts';
-import type { DeviceRate, HostConfig, PortBinding } from '../types.ts';
+import type { DeviceRate, PortBinding } from '../types.ts';
 import { orNull } from './config-json.ts';
 import { bindsJson, mountsJson } from './mount-json.ts';
 
@@ -24,14 +25,11 @@ function whereAny(name: string, map: Record<string, string>): Record<string, Rec
   return Object.keys(map).length > 0 ? { [name]: map } : {};
 }
 
-/** Paths that the container may not see, or not change; null for a privileged one, to which all is open. */
-function pathsJson({ privileged }: HostConfig, paths: string[] | undefined): string[] | null {
-  return privileged ? null : (paths ?? null);
-}
-
-export function hostConfigJson({ config, idMaps, confinement }: ContainerRecord): object {
+export function hostConfigJson({ config, idMaps }: ContainerRecord): object {
   const { host } = config;
   const { resources } = host;
+  // Null for a privileged one, to which all is open.
+  const confined = host.privileged ? undefined : confinedPaths(host);
   return {
     Binds: bindsJson(host.mounts),
     ContainerIDFile: '',
@@ -40,7 +38,7 @@ export function hostConfigJson({ config, idMaps, confinement }: ContainerRecord)
     PortBindings: portBindingsJson(host.ports),
     RestartPolicy: { Name: host.restartPolicy.name, MaximumRetryCount: host.restartPolicy.maximumRetryCount },
     AutoRemove: host.autoRemove,
-    VolumeDriver: '',
+    VolumeDriver: host.mounts.find(({ spelled }) => spelled !== undefined)?.volumeDriver ?? '',
     VolumesFrom: orNull(host.volumesFrom),
     ConsoleSize: [0, 0],
     CapAdd: orNull(host.capAdd),
@@ -104,8 +102,8 @@ export function hostConfigJson({ config, idMaps, confinement }: ContainerRecord)
     IOMaximumIOps: 0,
     IOMaximumBandwidth: 0,
     ...mountsJson(host.mounts),
-    MaskedPaths: pathsJson(host, host.maskedPaths ?? confinement?.masked),
-    ReadonlyPaths: pathsJson(host, host.readonlyPaths ?? confinement?.readOnly),
+    MaskedPaths: confined?.masked ?? null,
+    ReadonlyPaths: confined?.readOnly ?? null,
     ...(host.init ? { Init: true } : {}),
   };
 }

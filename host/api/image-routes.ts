@@ -92,7 +92,7 @@ export function imageRoutes(engine: Engine): Route[] {
   const inUse = (id: string): string | undefined =>
     engine
       .list()
-      .find(({ record }) => record.config.imageId === id)
+      .find(({ record }) => record.config.imageId === id || record.mounts.some(({ image }) => image?.id === id))
       ?.record.id.slice(0, 12);
 
   const removeOne = async (name: string, force: boolean): Promise<{ lines: object[]; bytes: number }> => {

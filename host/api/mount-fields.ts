@@ -6,27 +6,34 @@ import type { Fields } from './fields.ts';
 const propagations = ['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'];
 
 /** "SOURCE:TARGET[:OPTIONS]": an absolute source is a directory of the host, another word a volume. */
-export function readBinds(binds: string[]): Mount[] {
+export function readBinds(binds: string[], volumeDriver = ''): Mount[] {
   return binds.map((text) => {
     const [source = '', target, options = '', ...more] = text.split(':');
     if (more.length > 0) throw invalid(text, 'too many colons');
-    if (target === undefined) return { type: 'volume', source: '', target: source, spelled: text };
+    if (target === undefined) return { type: 'volume', source: '', target: source, spelled: text, volumeDriver };
     if (!target.startsWith('/')) throw invalid(text, `invalid mount path: '${target}' mount path must be absolute`);
     const mount: Mount = source.startsWith('/')
       ? { type: 'bind', source, target, spelled: text, createSource: true }
-      : { type: 'volume', source, target, spelled: text };
-    for (const option of options.split(',').filter(Boolean)) applyOption(mount, option, text);
+      : { type: 'volume', source, target, spelled: text, volumeDriver };
+    const words = options.split(',').filter(Boolean);
+    for (const option of words) applyOption(mount, option, text);
+    if (kinds.some((kind) => words.filter((word) => kind.includes(word)).length > 1))
+      throw invalid(text, `invalid mode: ${options}`);
     return mount;
   });
 }
+
+/** Of each only one may be given. */
+const kinds = [['ro', 'rw'], ['z', 'Z'], ['copy', 'nocopy'], propagations, ['consistent', 'cached', 'delegated']];
 
 function applyOption(mount: Mount, option: string, text: string): void {
   if (option === 'ro') mount.readOnly = true;
   else if (option === 'nocopy') mount.noCopy = true;
   else if (propagations.includes(option)) mount.propagation = option;
   else if (option === 'idmap') mount.idmap = true;
-  // z and Z relabel for SELinux, which does nothing where there is none; rw is the default.
-  else if (!['rw', 'z', 'Z', 'copy'].includes(option)) throw invalid(text, `invalid mode: ${option}`);
+  // z and Z relabel for SELinux, which does nothing where there is none; the last three are for macOS.
+  else if (!['rw', 'z', 'Z', 'copy', 'consistent', 'cached', 'delegated'].includes(option))
+    throw invalid(text, `invalid mode: ${option}`);
 }
 
 function invalid(text: string, reason: string): GantryError {
@@ -50,13 +57,21 @@ export function readMounts(mounts: Fields[]): Mount[] {
           ? readVolume(fields, base)
           : type === 'tmpfs'
             ? readTmpfs(fields, base)
-            : undefined;
+            : type === 'image'
+              ? readImage(fields, base)
+              : undefined;
     if (mount === undefined)
-      throw new GantryError('UNSUPPORTED', `Cannot mount type "${type}" on "${target}": not supported`, {
-        hint: 'bind, volume and tmpfs are',
+      throw new GantryError('INVALID_ARGUMENT', `Invalid mount config for type "${type}": mount type unknown`, {
+        hint: 'bind, volume, tmpfs and image are',
       });
+    for (const name of ['BindOptions', 'VolumeOptions', 'TmpfsOptions', 'ImageOptions'])
+      if (fields.has(name) && name.toLowerCase() !== `${type}options`)
+        throw new GantryError(
+          'INVALID_ARGUMENT',
+          `Invalid mount config for type "${type}": field ${name} must not be specified`,
+        );
     const own = fields.child('Gantry');
-    if (type !== 'tmpfs' && own.flag('idmap')) mount.idmap = true;
+    if (own.flag('idmap')) mount.idmap = true;
     own.finish();
     fields.finish();
     return mount;
@@ -87,14 +102,15 @@ function readBind(fields: Fields, base: Base): Mount {
 function readVolume(fields: Fields, base: Base): Mount {
   const options = fields.child('VolumeOptions');
   const driver = options.child('DriverConfig');
-  const name = driver.text('Name');
-  if (!['', 'local'].includes(name))
-    throw new GantryError('UNSUPPORTED', `Cannot use the volume driver "${name}": not supported`);
+  const subpath = options.text('Subpath');
   const mount: Mount = {
     type: 'volume',
     ...base,
     noCopy: options.flag('NoCopy'),
     volumeLabels: options.textMap('Labels'),
+    volumeDriver: driver.text('Name'),
+    volumeOptions: driver.textMap('Options'),
+    ...(subpath === '' ? {} : { volumeSubpath: subpath }),
   };
   driver.finish();
   options.finish();
@@ -104,12 +120,38 @@ function readVolume(fields: Fields, base: Base): Mount {
 function readTmpfs(fields: Fields, base: Base): Mount {
   const options = fields.child('TmpfsOptions');
   const [size, mode] = [options.number('SizeBytes'), options.number('Mode')];
+  const words = readTmpfsWords(options.pairs('Options'));
   options.finish();
+  if (base.source !== '')
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      'Invalid mount config for type "tmpfs": field Source must not be specified',
+    );
   return {
     type: 'tmpfs',
     ...base,
-    source: '',
     ...(size ? { tmpfsSize: size } : {}),
     ...(mode ? { tmpfsMode: mode } : {}),
+    ...(words === '' ? {} : { tmpfsOptions: words }),
   };
+}
+
+/** [["exec"]]: docker takes no others. */
+function readTmpfsWords(options: string[][]): string {
+  for (const [name = ''] of options)
+    if (!['exec', 'noexec'].includes(name))
+      throw new GantryError('INVALID_ARGUMENT', `Invalid mount config for type "tmpfs": invalid option: ${name}`);
+  return options.map((pair) => pair.join('=')).join(',');
+}
+
+function readImage(fields: Fields, base: Base): Mount {
+  const options = fields.child('ImageOptions');
+  if (options.text('Subpath') !== '')
+    throw new GantryError('UNSUPPORTED', `Cannot mount a part of the image "${base.source}": not supported`, {
+      hint: 'Mount the whole image, without image-subpath',
+    });
+  options.finish();
+  if (base.source === '')
+    throw new GantryError('INVALID_ARGUMENT', 'Invalid mount config for type "image": field Source must not be empty');
+  return { type: 'image', ...base, readOnly: true };
 }

@@ -39,7 +39,7 @@ export function mountsJson(mounts: Mount[]): { Mounts?: object[] } {
 function mountJson(mount: Mount): object {
   const { type, source, target, readOnly, idmap } = mount;
   const options = optionsJson(mount);
-  const name = { bind: 'BindOptions', volume: 'VolumeOptions', tmpfs: 'TmpfsOptions' }[type];
+  const name = { bind: 'BindOptions', volume: 'VolumeOptions', tmpfs: 'TmpfsOptions', image: 'ImageOptions' }[type];
   return {
     Type: type,
     ...(source === '' ? {} : { Source: source }),
@@ -64,9 +64,18 @@ function optionsJson(mount: Mount): object {
       ...(mount.noCopy ? { NoCopy: true } : {}),
       ...(Object.keys(mount.volumeLabels ?? {}).length > 0 ? { Labels: mount.volumeLabels } : {}),
       ...(mount.volumeSubpath ? { Subpath: mount.volumeSubpath } : {}),
+      ...driverJson(mount),
     };
+  if (mount.type === 'image') return {};
   return {
     ...(mount.tmpfsSize ? { SizeBytes: Number(mount.tmpfsSize) } : {}),
     ...(mount.tmpfsMode ? { Mode: mount.tmpfsMode } : {}),
+    ...(mount.tmpfsOptions ? { Options: mount.tmpfsOptions.split(',').map((word) => [word]) } : {}),
   };
+}
+
+function driverJson({ volumeDriver, volumeOptions = {} }: Mount): object {
+  if (!volumeDriver && Object.keys(volumeOptions).length === 0) return {};
+  const Options = Object.keys(volumeOptions).length > 0 ? { Options: volumeOptions } : {};
+  return { DriverConfig: { ...(volumeDriver ? { Name: volumeDriver } : {}), ...Options } };
 }

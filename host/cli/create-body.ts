@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { GantryError } from '../errors.ts';
 import { pairs, readEnvironment, readLabels } from './environment.ts';
 import type { Parsed } from './flags.ts';
-import { parseDevice, parseMount, parseVolume } from './mount-flag.ts';
+import { parseDevice, parseVolume } from './mount-flag.ts';
+import { parseMount } from './mount-option.ts';
 import { parseExposed, parsePublished } from './ports.ts';
 import { parseBytes, parseBytesOrUnlimited, parseDuration } from './units.ts';
 
@@ -64,6 +65,7 @@ export function createBody(
         }),
       ),
       VolumesFrom: parsed.list('volumes-from'),
+      VolumeDriver: parsed.value('volume-driver') ?? '',
       NetworkMode: network,
       PortBindings: bindings(published),
       PublishAllPorts: parsed.switch('publish-all'),

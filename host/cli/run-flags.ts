@@ -43,7 +43,6 @@ const refusedFlags: Flag[] = [
   r('link', 'list', 'links are docker legacy; use --network-alias, or --network container:NAME'),
   r('link-local-ip', 'list', 'networks have no link-local addresses to choose; use --ip'),
   r('storage-opt', 'list', 'overlay directories have no quota; limit a tmpfs with --tmpfs PATH:size=SIZE'),
-  r('volume-driver', 'value', 'the only driver is "local"'),
   r(
     'use-api-socket',
     'switch',
@@ -145,6 +144,7 @@ export const containerFlags: Flag[] = [
   v('userns', 'string', 'User namespace to use (host|private|auto|auto:size=COUNT|container:NAME)'),
   v('uts', 'string', 'UTS namespace to use'),
   l('volume', 'list', 'Bind mount a volume', 'v'),
+  v('volume-driver', 'string', 'Optional volume driver for the container (only "local")'),
   l('volumes-from', 'list', 'Mount volumes from the specified container(s)'),
   v('workdir', 'string', 'Working directory inside the container', 'w'),
   { name: 'disable-content-trust', kind: 'switch', help: '', hidden: true },

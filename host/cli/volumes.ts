@@ -57,9 +57,8 @@ const create: Command = {
       name: 'opt',
       short: 'o',
       kind: 'list',
-      help: '',
-      hidden: true,
-      refused: 'a volume is a directory; mount another file system on the host and bind it with -v',
+      value: 'map',
+      help: 'Set driver specific options (type=, device=, o=: as mount(8) takes them)',
     },
   ],
   args: [0, 1],
@@ -68,6 +67,7 @@ const create: Command = {
       body: {
         Name: parsed.args[0] ?? '',
         Driver: parsed.value('driver') ?? 'local',
+        DriverOpts: pairs(parsed.list('opt')),
         Labels: pairs(parsed.list('label')),
       },
     });

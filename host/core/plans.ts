@@ -161,6 +161,14 @@ export function planTeardown(
   return callCore('planTeardown', encode({ facts, id, container, network }));
 }
 
+let paths: { masked: string[]; readOnly: string[] } | undefined;
+
+/** The system paths that containers may not see, or not change, where they say nothing themselves. */
+export function systemPaths(): { masked: string[]; readOnly: string[] } {
+  paths ??= JSON.parse(decoder.decode(callCore('systemPaths', encode({})))) as NonNullable<typeof paths>;
+  return paths;
+}
+
 export interface ControlRequest {
   facts: HostFacts;
   id: string;
@@ -192,6 +200,21 @@ export function planUpdate({ cgroupParent, ...request }: UpdateRequest): { progr
   const container = { host: { cgroupParent } };
   const [program, warnings] = parts(callCore('planUpdate', encode({ ...request, container })));
   return { program: program!, warnings: warningSentences(decoder.decode(warnings)) };
+}
+
+export interface VolumeRequest {
+  action: 'mount' | 'unmount';
+  /** Directory of the host. */
+  path: string;
+  type: string;
+  device: string;
+  /** In mount(8)'s words. */
+  options: string[];
+}
+
+/** Plans that a volume's file system comes to its directory, or leaves it. */
+export function planVolume(facts: HostFacts, request: VolumeRequest): Uint8Array {
+  return callCore('planVolume', encode({ facts: { architecture: facts.architecture }, ...request }));
 }
 
 /** Plans the removal of whole trees, none of which is a mount point. */

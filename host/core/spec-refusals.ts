@@ -41,6 +41,14 @@ export const specRefusals: Record<string, Refusal> = {
   TOO_MANY_MOUNTS: unsupported(
     (_field, value) => `Cannot plan the container: its mounts need more than ${value} open files at once`,
   ),
+  IMAGE_MOUNT_MAPPED: unsupported(
+    (_field, value) => `Cannot mount an image on "${value}": the container has a user namespace`,
+    'Leave --userns, --uidmap and --gidmap out, or copy the files with "gantry cp"',
+  ),
+  IMAGE_MOUNT_KERNEL: unsupported(
+    (_field, value, layers) => `Cannot mount an image of ${layers} layers on "${value}": kernels before 6.8 take one`,
+    'Copy the files out of the image with "gantry create" and "gantry cp", and bind them',
+  ),
   MOUNT_OPTION_LONG: invalid((_field, value) => `Cannot pass the mount option "${value}": longer than 255 bytes`),
   OVERLAY_OPTIONS_LONG: unsupported(
     (_field, layers, size) =>

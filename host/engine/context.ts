@@ -6,6 +6,7 @@ import type { Events } from './events.ts';
 import type { EngineFiles } from './layout.ts';
 import type { Networks } from './network/networks.ts';
 import type { Trash } from './trash.ts';
+import type { VolumeMounts } from './volume-mounts.ts';
 import type { Volumes } from './volumes.ts';
 
 export interface Context {
@@ -16,5 +17,6 @@ export interface Context {
   events: Events;
   networks: Networks;
   volumes: Volumes;
+  volumeMounts: VolumeMounts;
   trash: Trash;
 }

@@ -69,7 +69,7 @@ interface Owner {
 const asArchived: Owner = { uid: -1, gid: -1 };
 
 export function createCopies(context: Context): Copies {
-  const { backend, files, images, volumes } = context;
+  const { backend, files, images, volumeMounts, volumes } = context;
 
   const plan = async (container: Container, action: ArchiveAction, place: Place, owner: Owner): Promise<Uint8Array> => {
     const { record } = container;
@@ -109,17 +109,25 @@ export function createCopies(context: Context): Copies {
     owner = asArchived,
   ): Promise<RunningProcess> => {
     if (container.removed) throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${container.record.name}`);
-    const program = await plan(container, action, place, owner);
     const live = container.running !== undefined;
-    const process = await backend.archive(live ? container.files.controlSocket : undefined, program);
+    const giveBack = live ? async (): Promise<void> => {} : await volumeMounts.borrow(container.record);
+    let process: RunningProcess;
+    try {
+      const program = await plan(container, action, place, owner);
+      process = await backend.archive(live ? container.files.controlSocket : undefined, program);
+    } catch (error) {
+      await giveBack();
+      throw error;
+    }
     container.copies.add(process);
     void process.exited.then(() => container.copies.delete(process));
+    void process.tornDown.then(giveBack);
     if (live) return process;
     // New volumes were filled from the image on the way.
     for (const mount of container.record.mounts) {
       if (!mount.copyUp) continue;
       mount.copyUp = false;
-      if (mount.name !== '') volumes.markFilled(mount.name);
+      if (mount.type === 'volume') volumes.markFilled(mount.name);
     }
     container.save();
     return process;

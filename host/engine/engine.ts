@@ -20,7 +20,7 @@ import { createHealthMonitor } from './lifecycle/health.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
 import { lockDataRoot } from './lock.ts';
 import { type ContainerInput, mergeConfig } from './merge.ts';
-import { settleMounts } from './mounts.ts';
+import { previewMounts, settleMounts, unsettleMounts } from './mounts.ts';
 import { checkName, newId, newName } from './names.ts';
 import { createNetworks, privateSysctls } from './network/networks.ts';
 import { checkNetworkOptions } from './network/options.ts';
@@ -28,6 +28,7 @@ import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { readRecords } from './state-store.ts';
 import { createTrash } from './trash.ts';
+import { createVolumeMounts } from './volume-mounts.ts';
 import { openVolumes, type Volumes } from './volumes.ts';
 
 export interface EngineOptions {
@@ -59,7 +60,7 @@ export interface Engine extends Lifecycle {
   create(name: string | undefined, input: ContainerInput): Promise<Container>;
   rename(container: Container, name: string): void;
   /** @throws {GantryError} VOLUME_NOT_FOUND. */
-  removeVolume(name: string): void;
+  removeVolume(name: string): Promise<void>;
   /** By ID, unique beginning of an ID, or name. @throws {GantryError} CONTAINER_NOT_FOUND, INVALID_ARGUMENT. */
   find(name: string): Container;
   /** Newest first. */
@@ -84,15 +85,17 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   if (makeDirectories(files).fresh) backend.spread([files.containers]).catch(() => {});
   const images = openImages();
   const trash = createTrash(files.trash, (paths) => backend.removeTrees(paths));
-  const volumes = openVolumes(files.volumes);
+  const volumes = openVolumes(files.volumes, trash.take);
+  const events = createEvents();
   const context: Context = {
     paths,
     files,
     backend,
     images,
     volumes,
+    volumeMounts: createVolumeMounts(backend, events, volumes),
     trash,
-    events: createEvents(),
+    events,
     networks: createNetworks(backend, paths.dataRoot),
   };
 
@@ -188,21 +191,26 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       chooseIds(record);
       const facts = await backend.facts(namedDevices(config));
       // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
-      const { spec, warnings } = planRecord(
+      record.warnings = planRecord(
         context,
         { ...record, config: withoutJoins(config) },
         { facts, network: none, image, find: findRunning },
-      );
-      Object.assign(record, { warnings, confinement: confinementOf(spec) });
-      record.mounts = await settleMounts(config, volumes, (wanted) => find(wanted).record);
-      record.warnings = [...record.warnings, ...(await context.networks.prepare(config))];
-      chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
-      const container = createContainer(context, record);
-      makeContainerDirectory(container.files);
-      container.save();
-      containers.set(record.id, container);
-      announce(container, 'create');
-      return container;
+      ).warnings;
+      record.warnings.push(...(await context.networks.prepare(config)));
+      record.mounts = await settleMounts(config, { volumes, images, events, find: (wanted) => find(wanted).record });
+      try {
+        chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
+        const container = createContainer(context, record);
+        makeContainerDirectory(container.files);
+        container.save();
+        containers.set(record.id, container);
+        announce(container, 'create');
+        return container;
+      } catch (error) {
+        if (existsSync(files.of(record.id).directory)) trash.take(files.of(record.id).directory);
+        unsettleMounts(record.mounts, volumes);
+        throw error;
+      }
     },
     rename(container, name) {
       const oldName = container.record.name;
@@ -221,9 +229,10 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       container.save();
       announce(container, 'rename', { oldName: `/${oldName}` });
     },
-    removeVolume(name) {
-      volumes.remove(name, trash.take);
-      context.events.emit('volume', 'destroy', name, { driver: 'local' });
+    async removeVolume(name) {
+      await context.volumeMounts.clear(volumes.find(name));
+      volumes.remove(name);
+      events.emit('volume', 'destroy', name, { driver: 'local' });
     },
     async plan(input) {
       const image = await images.find(input.image);
@@ -234,17 +243,9 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       chooseIds(record);
       const shared = sharedIdMaps(config, findRunning);
       if (shared !== undefined) record.idMaps = shared;
-      record.mounts = config.host.mounts.map((mount) => ({
-        type: mount.type,
-        name: mount.type === 'volume' ? mount.source : '',
-        source: mount.type === 'volume' ? join(files.volumes, mount.source || 'anonymous', '_data') : mount.source,
-        target: mount.target,
-        readOnly: mount.readOnly ?? false,
-        propagation: mount.propagation ?? '',
-        copyUp: mount.type === 'volume' && mount.noCopy !== true,
-      }));
+      record.mounts = await previewMounts(config, images, files.volumes);
       const network = await context.networks.preview(record, findRunning);
-      const plan = planRecord(context, record, { facts, network, image, find: findRunning });
+      const plan = planRecord(context, record, { facts, network, image, find: findRunning, preview: true });
       return { plan, text: explainPlan(plan), digest: planDigest(plan) };
     },
     get idle() {
@@ -267,7 +268,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   };
 
   const found = [files.containers, files.running].map((path) => readRecords<ContainerRecord>(path, 'container.json'));
-  Object.assign(engine, { damaged: found.flatMap(({ damaged }) => damaged) });
+  Object.assign(engine, { damaged: [...found.flatMap(({ damaged }) => damaged), ...volumes.damaged] });
   for (const record of found.flatMap(({ records }) => records))
     containers.set(record.id, createContainer(context, record));
   // Made, but not recorded, when an engine died: nobody has seen them. And those of --rm that a reboot has ended.
@@ -278,14 +279,10 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   for (const name of readdirSync(files.running)) if (!known.has(name)) trash.remove(join(files.running, name));
   const live = [...containers.values()].filter(({ record }) => ['running', 'paused'].includes(record.state.status));
   await context.networks.restore(live.map(({ record }) => record));
+  await context.volumeMounts.restore(live.map(({ record }) => record));
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
   for (const container of containers.values()) lifecycle.resume(container).catch(() => {});
   return engine;
-}
-
-function confinementOf(spec: Plan['spec']): ContainerRecord['confinement'] {
-  const { maskedPaths = [], readonlyPaths = [] } = (spec.linux ?? {}) as Record<string, string[]>;
-  return { masked: maskedPaths, readOnly: readonlyPaths };
 }
 
 function removeEmpty(directory: string): void {

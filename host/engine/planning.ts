@@ -52,6 +52,8 @@ export interface Planning {
   image: Image;
   find: FindRunning;
   slot?: string | undefined;
+  /** It is only shown: volumes need not be there. */
+  preview?: boolean;
 }
 
 export function planRequest(context: Context, record: ContainerRecord, planning: Planning): PlanRequest {
@@ -71,7 +73,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       work: files.work,
       volatile: config.host.autoRemove,
     },
-    mounts: planMounts(record),
+    mounts: planMounts(record, planning.preview),
     network: planning.network,
     paths: {
       hosts: files.hosts,

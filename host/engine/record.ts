@@ -1,5 +1,5 @@
 // What the engine remembers of a container; the whole of it is its container.json. Types only.
-import type { ContainerConfig, PortBinding } from '../types.ts';
+import type { ContainerConfig, Mount, PortBinding } from '../types.ts';
 
 export type Status = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'dead';
 
@@ -40,8 +40,8 @@ export interface ProbeResult {
 
 /** A mount with its source settled at creation. */
 export interface MountPoint {
-  type: 'bind' | 'volume' | 'tmpfs';
-  /** Volume's name; empty otherwise. */
+  type: 'bind' | 'volume' | 'tmpfs' | 'image';
+  /** Volume's or image's name; empty otherwise. */
   name: string;
   source: string;
   target: string;
@@ -55,6 +55,10 @@ export interface MountPoint {
   idmap?: boolean;
   /** Still to be filled from the image. */
   copyUp: boolean;
+  /** How it was asked for; another container's where it came with --volumes-from. */
+  spec?: Mount;
+  /** Of an image: its ID, and the directories of its layers, uppermost first. */
+  image?: { id: string; layers: string[] };
 }
 
 /** Maps of a user namespace, "CONTAINER:HOST:SIZE". */
@@ -92,8 +96,6 @@ export interface ContainerRecord {
   /** Published while it runs, host ports settled. */
   ports: PortBinding[];
   warnings: string[];
-  /** System paths that it may not see, or not change: what planning made of the configuration. */
-  confinement?: { masked: string[]; readOnly: string[] };
   /** Its user namespace: its own is settled at creation, another container's at start; absent: the host's. */
   idMaps?: IdMaps;
 }

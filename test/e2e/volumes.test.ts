@@ -188,12 +188,27 @@ describe.skipIf(whyNoContainers())('a volume', () => {
   });
 
   it.each([
-    [['--mount', 'type=volume,source=v,target=/seed,volume-subpath=deep'], /volume-subpath|Subpath/],
-    [['--mount', 'type=volume,source=v,target=/seed,volume-driver=nfs'], /volume driver "nfs"/],
-    [['-v', 'v:/seed', '-v', 'w:/seed'], /Duplicate mount point: \/seed/],
+    [['--mount', 'type=volume,source=vol,target=/seed,volume-driver=nfs'], /plugin "nfs" not found/],
+    [['--volume-driver', 'nfs', '-v', 'vol:/seed'], /plugin "nfs" not found/],
+    [['-v', 'vol:/seed', '-v', 'other:/seed'], /Duplicate mount point: \/seed/],
+    [['-v', 'vol:/seed', '--tmpfs', '/seed'], /Duplicate mount point: \/seed/],
+    [['-v', 'v:/seed'], /volume name is too short/],
+    [['--mount', 'type=volume,target=/seed,readonly'], /must not set ReadOnly mode when using anonymous volumes/],
+    [['--mount', 'type=volume,target=/seed,volume-subpath=x'], /must not set Subpath when using anonymous volumes/],
+    [
+      ['--mount', 'type=volume,source=vol,target=/seed,volume-subpath=../x'],
+      /must be a relative path within the volume/,
+    ],
+    [['--mount', 'type=tmpfs,target=/t,volume-nocopy'], /cannot mix 'volume-\*' options with mount type 'tmpfs'/],
+    [['--mount', 'type=bind,source=/,target=/t,bind-recursive=readonly'], /requires 'readonly'/],
+    [['--mount', 'type=tmpfs,target=/t,tmpfs-options=suid'], /invalid option: suid/],
+    [['--mount', 'type=image,source=nothing,target=/t'], /No such image: nothing/],
+    [['--mount', 'type=image,source=box,target=/t', '--userns', 'auto'], /user namespace/],
+    [['--mount', 'type=npipe,source=x,target=/t'], /mount type unknown/],
     [['-v', 'a b:/seed'], /includes invalid characters for a local volume name/],
-    [['-v', 'v:seed'], /mount path must be absolute/],
-    [['-v', 'v:/seed:rw,odd'], /invalid mode: odd/],
+    [['-v', 'vol:seed'], /mount path must be absolute/],
+    [['-v', 'vol:/seed:rw,odd'], /invalid mode: odd/],
+    [['-v', 'vol:/seed:ro,rw'], /invalid mode: ro,rw/],
   ] as [string[], RegExp][])('is refused: %j', async (mounts, message) => {
     const before = await volumes();
     const { status, stderr } = await gantry('run', '--rm', '--network', 'none', ...mounts, 'box', 'true');

@@ -60,6 +60,23 @@ export const configurations: Record<string, Change> = {
     request.network = { mode: 'host', interfaces: [], sysctls: {} };
     request.container.host.networkMode = 'host';
   },
+  'part of a volume': (request) => {
+    request.mounts = [
+      {
+        type: 'volume',
+        source: '/srv/volume',
+        target: '/data',
+        volumeSubpath: 'a/b',
+        sourceIsDirectory: true,
+        copyUp: true,
+      },
+    ];
+  },
+  'image in an image': (request) => {
+    request.mounts = [
+      { type: 'image', source: 'tools', target: '/tools', layers: ['/l/2', '/l/1'], sourceIsDirectory: true },
+    ];
+  },
   'network of a container': (request) => {
     request.network = { mode: 'join', pid: 4711, interfaces: [], sysctls: {} };
   },

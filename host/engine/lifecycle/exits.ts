@@ -27,7 +27,13 @@ export interface Exiting {
   removal: Removal;
 }
 
-export function createExits({ context: { backend, networks }, announce, health, restarts, removal }: Exiting): Exits {
+export function createExits({
+  context: { backend, networks, volumeMounts },
+  announce,
+  health,
+  restarts,
+  removal,
+}: Exiting): Exits {
   const keepers = new Map<Container, number>();
   const isKept = (container: Container): boolean => (keepers.get(container) ?? 0) > 0;
   /** Ended, but not torn down yet. */
@@ -79,6 +85,7 @@ export function createExits({ context: { backend, networks }, announce, health, 
         ending.add(container);
         await running.tornDown;
         await networks.release(container.record);
+        await volumeMounts.release(container.record);
         if (leaving) removal.discardFiles(container, true);
         else afterExit(container, exit);
       });
@@ -88,6 +95,7 @@ export function createExits({ context: { backend, networks }, announce, health, 
       const exit = (await recordedExit(backend, container)) ?? lostExit();
       exited(container, exit);
       await networks.release(container.record);
+      await volumeMounts.release(container.record);
       afterExit(container, exit);
     },
     async settle() {

@@ -42,7 +42,7 @@ export function createRemoval(
         const volume = name === '' ? undefined : volumes.list().find((found) => found.name === name);
         // --volumes-from shares it: the last one takes it along.
         if (!volume?.anonymous || isMounted(name)) continue;
-        volumes.remove(name, trash.take);
+        volumes.remove(name);
         events.emit('volume', 'destroy', name, { driver: 'local' });
       }
     },

@@ -27,12 +27,13 @@ export interface Starting {
 export type Begin = (container: Container) => Promise<boolean>;
 
 export function createStart({ context, find, announce, watch, discard }: Starting): Begin {
-  const { backend, images, networks, volumes } = context;
+  const { backend, images, networks, volumeMounts, volumes } = context;
 
   const failed = async (container: Container, error: unknown): Promise<void> => {
     const { record } = container;
     const exitCode = error instanceof GantryError && error.exitStatus !== 125 ? error.exitStatus : 128;
     await networks.release(record);
+    await volumeMounts.release(record);
     const status = record.state.startedAt === '' ? 'created' : 'exited';
     container.change({ status, error: (error as Error).message, exitCode, pid: 0 });
     container.tellExit(exitCode);
@@ -63,6 +64,7 @@ export function createStart({ context, find, announce, watch, discard }: Startin
       else writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
       if (host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
+      await volumeMounts.acquire(record);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
       const launch = async (place: string | undefined, again = true): Promise<RunningProcess> => {
         const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot: place });
@@ -81,6 +83,10 @@ export function createStart({ context, find, announce, watch, discard }: Startin
       };
       const running = await launch(slot);
       record.warnings.push(...(running.warnings ?? []));
+      for (const mount of record.mounts) {
+        mount.copyUp = false;
+        if (mount.type === 'volume') volumes.markFilled(mount.name);
+      }
       container.began(running);
       container.change({
         status: 'running',
@@ -93,8 +99,6 @@ export function createStart({ context, find, announce, watch, discard }: Startin
         health: freshHealth(record.config, record.state.health),
       });
       watch(container, running);
-      for (const mount of record.mounts) if (mount.name !== '') volumes.markFilled(mount.name);
-      for (const mount of record.mounts) mount.copyUp = false;
       announce(container, 'start');
       return true;
     } catch (error) {
