@@ -41,7 +41,7 @@ function pathOf({ query }: Call): string {
   return path;
 }
 
-export function archiveRoutes({ copies, find }: Engine): Route[] {
+export function archiveRoutes({ announce, copies, find }: Engine): Route[] {
   const path = '/containers/:id/archive';
   return [
     {
@@ -57,7 +57,9 @@ export function archiveRoutes({ copies, find }: Engine): Route[] {
       method: 'GET',
       path,
       async handler(call) {
-        const { stat, tar } = await copies.read(find(call.params.id!), pathOf(call));
+        const container = find(call.params.id!);
+        const { stat, tar } = await copies.read(container, pathOf(call));
+        announce(container, 'archive-path');
         call.response.writeHead(200, {
           'content-type': 'application/x-tar',
           'X-Docker-Container-Path-Stat': statHeader(stat),
@@ -70,10 +72,12 @@ export function archiveRoutes({ copies, find }: Engine): Route[] {
       method: 'PUT',
       path,
       async handler(call) {
-        await copies.write(find(call.params.id!), pathOf(call), call.request, {
+        const container = find(call.params.id!);
+        await copies.write(container, pathOf(call), call.request, {
           keepKinds: flag(call, 'noOverwriteDirNonDir'),
           ownedByUser: flag(call, 'copyUIDGID'),
         });
+        announce(container, 'extract-to-dir');
         sendNothing(call, 200);
       },
     },

@@ -1,5 +1,7 @@
 // A container's streams: attach, logs.
 import type { OutputSink } from '../backend.ts';
+import { createDetachFilter, parseDetachKeys } from '../detach-keys.ts';
+import { isRestarting } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import { readLogs } from '../engine/logs.ts';
 import { GantryError } from '../errors.ts';
@@ -10,6 +12,7 @@ import { parseTime } from './times.ts';
 export function attachRoutes(engine: Engine): Route[] {
   const attach = async (call: Call): Promise<void> => {
     const container = engine.find(call.params.id!);
+    if (container.record.state.status === 'restarting') throw isRestarting(container);
     if (container.record.state.status === 'paused')
       throw new GantryError(
         'INVALID_STATE',
@@ -17,14 +20,25 @@ export function attachRoutes(engine: Engine): Route[] {
       );
     const raw = container.record.config.tty;
     const wanted = { stdout: flag(call, 'stdout'), stderr: flag(call, 'stderr') };
+    const keys = parseDetachKeys(call.query.get('detachKeys') ?? '');
     const connection = hijack(call, raw);
+    engine.announce(container, 'attach');
     const sink = connection.sink(raw, wanted);
     if (flag(call, 'logs') && container.record.state.startedAt !== '')
       for await (const { stream, data } of readLogs(container.files.log, {})) await sink.output(stream, data);
     if (!flag(call, 'stream')) return connection.end();
     const attached = container.attach(wanted.stdout || wanted.stderr ? sink : ended(sink), flag(call, 'stdin'));
+    const filter = raw && flag(call, 'stdin') ? createDetachFilter(keys) : undefined;
     connection.input({
-      data: (chunk) => attached.write(chunk),
+      data(chunk) {
+        const { send, detach } = filter?.(Buffer.from(chunk)) ?? { send: chunk, detach: false };
+        if (detach) {
+          attached.leave();
+          connection.end();
+          engine.announce(container, 'detach');
+        }
+        return attached.write(send);
+      },
       end: () => attached.closeStdin(),
       gone: () => attached.leave(),
     });

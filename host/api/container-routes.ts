@@ -1,5 +1,5 @@
 // /containers: create, list, inspect and what changes a container's state.
-import type { Container, WaitCondition } from '../engine/container.ts';
+import { type Container, runningProcess, type WaitCondition } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
 import { attachRoutes } from './attach-routes.ts';
@@ -92,7 +92,11 @@ export function containerRoutes(engine: Engine): Route[] {
       sendNothing(call);
     }),
     on('POST', '/kill', async (call, container) => {
-      await engine.kill(container, call.query.get('signal') || 'SIGKILL');
+      await engine.kill(container, call.query.get('signal') || 'SIGKILL').catch((error: unknown) => {
+        if (!(error instanceof GantryError)) throw error;
+        const { code, message, hint } = error;
+        throw new GantryError(code, `Cannot kill container: ${call.params.id}: ${message}`, { hint, cause: error });
+      });
       sendNothing(call);
     }),
     on('POST', '/pause', async (call, container) => {
@@ -113,17 +117,21 @@ export function containerRoutes(engine: Engine): Route[] {
     }),
     on('POST', '/resize', (call, container) => {
       const [rows, columns] = size(call);
-      container.running?.resize(rows, columns);
+      runningProcess(container).resize(rows, columns);
+      engine.announce(container, 'resize', { height: String(rows), width: String(columns) });
       sendNothing(call, 200);
     }),
     on('POST', '/wait', wait),
     on('DELETE', '', async (call, container) => {
+      if (flag(call, 'link'))
+        throw new GantryError('UNSUPPORTED', 'Cannot remove a link: containers have none', {
+          hint: 'Leave "link" out to remove the container',
+        });
       await engine.remove(container, { force: flag(call, 'force'), volumes: flag(call, 'v') });
       sendNothing(call);
     }),
     on('GET', '/top', async (call, container) => {
-      if (container.running === undefined)
-        throw new GantryError('INVALID_STATE', `Container ${container.record.name} is not running`);
+      runningProcess(container);
       const found = await engine.backend.processes(container.record.id, container.record.config.host.cgroupParent);
       const Processes = found.map((process) => [
         String(process.uid),
@@ -135,6 +143,7 @@ export function containerRoutes(engine: Engine): Route[] {
         clock(process.cpuMs),
         process.command,
       ]);
+      engine.announce(container, 'top');
       sendJson(call, { Titles: ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'], Processes });
     }),
     on('GET', '/stats', stats),

@@ -1,4 +1,5 @@
 // /exec: further processes in running containers.
+import { createDetachFilter, parseDetachKeys } from '../detach-keys.ts';
 import type { Engine } from '../engine/engine.ts';
 import { size } from './container-routes.ts';
 import { readFields } from './fields.ts';
@@ -37,10 +38,19 @@ export function execRoutes(engine: Engine): Route[] {
     const { tty, attachStdout, attachStderr, attachStdin } = exec.input;
     const process = await engine.execs.start(exec, undefined);
     const connection = hijack(call, tty);
-    process.attach(connection.sink(tty, { stdout: attachStdout, stderr: attachStderr }));
+    const leave = process.attach(connection.sink(tty, { stdout: attachStdout, stderr: attachStderr }));
+    const filter = tty ? createDetachFilter(parseDetachKeys(exec.input.detachKeys)) : undefined;
     if (attachStdin)
       connection.input({
-        data: (chunk) => process.write(chunk),
+        data(chunk) {
+          const { send, detach } = filter?.(Buffer.from(chunk)) ?? { send: chunk, detach: false };
+          if (detach) {
+            leave();
+            connection.end();
+            engine.announce(exec.container, 'exec_detach', { execID: exec.id });
+          }
+          return process.write(send);
+        },
         end: () => process.closeStdin(),
         gone: () => process.closeStdin(),
       });

@@ -44,7 +44,7 @@ export function imageRoutes(engine: Engine): Route[] {
       line({ status: `Digest: ${digest}` });
       const status = upToDate ? 'Image is up to date for' : 'Downloaded newer image for';
       line({ status: `Status: ${status} ${image.tags[0] ?? name}` });
-      events.emit('image', 'pull', name, { name });
+      events.emit('image', 'pull', name, { ...image.config.labels, name });
     });
   };
 
@@ -56,12 +56,16 @@ export function imageRoutes(engine: Engine): Route[] {
       for (const image of loaded) {
         const name = image.tags[0];
         line({ stream: name === undefined ? `Loaded image ID: ${image.id}\n` : `Loaded image: ${name}\n` });
-        events.emit('image', 'load', image.id, { name: name ?? image.id });
+        events.emit('image', 'load', image.id, { ...image.config.labels, name: name ?? image.id });
       }
     });
 
   const save = async (call: Call, names: string[]): Promise<void> => {
     const archive = await images.save(names);
+    for (const name of names) {
+      const { id, config } = await images.find(name);
+      events.emit('image', 'save', id, { ...config.labels, name });
+    }
     call.response.writeHead(200, { 'content-type': 'application/x-tar' });
     // A failure cuts the connection: the client must not take half an archive for a whole one.
     await pipeline(archive, call.response);
@@ -96,8 +100,11 @@ export function imageRoutes(engine: Engine): Route[] {
       ?.record.id.slice(0, 12);
 
   const removeOne = async (name: string, force: boolean): Promise<{ lines: object[]; bytes: number }> => {
+    const { id, config } = await images.find(name);
     const { untagged, deleted, bytes } = await images.remove(name, force, inUse);
-    events.emit('image', deleted.length > 0 ? 'delete' : 'untag', name, { name });
+    const tell = (action: string): void => events.emit('image', action, id, { ...config.labels, name: id });
+    for (const _name of untagged) tell('untag');
+    if (deleted.length > 0) tell('delete');
     return {
       lines: [...untagged.map((Untagged) => ({ Untagged })), ...deleted.map((Deleted) => ({ Deleted }))],
       bytes,
@@ -118,6 +125,7 @@ export function imageRoutes(engine: Engine): Route[] {
       ImagesDeleted.push(...(removed?.lines ?? []));
       SpaceReclaimed += removed?.bytes ?? 0;
     }
+    events.emit('image', 'prune', '', { reclaimed: String(SpaceReclaimed) });
     sendJson(call, { ImagesDeleted, SpaceReclaimed });
   };
 
@@ -143,7 +151,11 @@ export function imageRoutes(engine: Engine): Route[] {
       path: '/images/:name*/tag',
       handler: async (call) => {
         const tag = call.query.get('tag');
-        await images.tag(call.params.name!, `${call.query.get('repo') ?? ''}${tag ? `:${tag}` : ''}`);
+        const name = `${call.query.get('repo') ?? ''}${tag ? `:${tag}` : ''}`;
+        await images.tag(call.params.name!, name);
+        const { id, config, tags } = await images.find(name);
+        const written = tags.find((known) => known === name || known === `${name}:latest`) ?? name;
+        events.emit('image', 'tag', id, { ...config.labels, name: written });
         call.response.writeHead(201).end();
       },
     },

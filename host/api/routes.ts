@@ -7,12 +7,14 @@ import { gantryRoutes } from './gantry-routes.ts';
 import type { Route } from './http.ts';
 import { imageRoutes } from './image-routes.ts';
 import { refusedRoutes } from './refused-routes.ts';
+import { eventRoutes } from './event-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import { volumeRoutes } from './volume-routes.ts';
 
 export function allRoutes(engine: Engine): Route[] {
   return [
     ...systemRoutes(engine),
+    ...eventRoutes(engine),
     ...containerRoutes(engine),
     ...archiveRoutes(engine),
     ...execRoutes(engine),

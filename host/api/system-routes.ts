@@ -1,10 +1,7 @@
-// /_ping, /version, /info, /events.
+// /_ping, /version, /info.
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import type { Engine } from '../engine/engine.ts';
-import type { EngineEvent } from '../engine/events.ts';
-import { matchesLabels, readFilters, anyOf } from './filters.ts';
 import { type Call, type Route, sendJson } from './http.ts';
-import { parseTime } from './times.ts';
 import { API_VERSION, API_VERSION_MIN } from './versions.ts';
 
 export const VERSION = '0.1.0';
@@ -123,67 +120,10 @@ export function systemRoutes(engine: Engine): Route[] {
     });
   };
 
-  const events = (call: Call): void => {
-    const filters = readFilters(call.query.get('filters'), [
-      'type',
-      'event',
-      'container',
-      'image',
-      'label',
-      'network',
-      'volume',
-      'daemon',
-      'scope',
-    ]);
-    const [since, until] = [parseTime(call.query.get('since')), parseTime(call.query.get('until'))];
-    const wanted = (event: EngineEvent): boolean =>
-      anyOf(filters.type, (type) => type === event.type) &&
-      anyOf(filters.event, (action) => event.action === action || event.action.startsWith(`${action}:`)) &&
-      anyOf(
-        filters.container,
-        (name) => event.type === 'container' && (event.id.startsWith(name) || event.attributes.name === name),
-      ) &&
-      anyOf(filters.image, (name) => event.attributes.image === name || event.id === name) &&
-      matchesLabels(event.attributes, filters.label);
-    call.response.writeHead(200, { 'content-type': 'application/json' });
-    call.response.flushHeaders();
-    const send = (event: EngineEvent): void => {
-      if (wanted(event)) call.response.write(`${JSON.stringify(eventJson(event))}\n`);
-    };
-    if (since !== undefined)
-      for (const event of engine.events.recent())
-        if (event.at >= since && (until === undefined || event.at <= until)) send(event);
-    const now = BigInt(Date.now()) * 1_000_000n;
-    if (until !== undefined && until <= now) {
-      call.response.end();
-      return;
-    }
-    const stop = engine.events.listen(send);
-    const timer =
-      until === undefined ? undefined : setTimeout(() => call.response.end(), Number((until - now) / 1_000_000n));
-    call.response.once('close', () => {
-      stop();
-      clearTimeout(timer);
-    });
-  };
-
   return [
     { method: 'GET', path: '/_ping', handler: ping },
     { method: 'HEAD', path: '/_ping', handler: ping },
     { method: 'GET', path: '/version', handler: version },
     { method: 'GET', path: '/info', handler: info },
-    { method: 'GET', path: '/events', handler: events },
   ];
-}
-
-function eventJson({ type, action, id, attributes, at }: EngineEvent): object {
-  return {
-    ...(type === 'container' ? { status: action, id, from: attributes.image } : {}),
-    Type: type,
-    Action: action,
-    Actor: { ID: id, Attributes: attributes },
-    scope: 'local',
-    time: Number(at / 1_000_000_000n),
-    timeNano: Number(at),
-  };
 }

@@ -45,7 +45,7 @@ const table: Record<string, Load> = {
   logs: async () => (await import('./logs.ts')).logs,
   inspect: async () => (await import('./inspect.ts')).inspect,
   stats: async () => (await import('./stats.ts')).stats,
-  events: async () => (await import('./system.ts')).events,
+  events: async () => (await import('./events.ts')).events,
   'container prune': prune('container'),
   images: images('images'),
   pull: images('pull'),

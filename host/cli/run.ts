@@ -1,13 +1,14 @@
 // `run` and `create`: the container is made, its image pulled where missing, attached before it starts.
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Api } from '../client/api.ts';
+import { parseDetachKeys } from '../detach-keys.ts';
 import { GantryError } from '../errors.ts';
 import { type Command, type Context, MANY } from './command.ts';
 import { createBody } from './create-body.ts';
 import type { Parsed } from './flags.ts';
 import { showProgress } from './progress.ts';
 import { containerFlags, runFlags } from './run-flags.ts';
-import { followSize, parseDetachKeys, proxySignals, runSession } from './session.ts';
+import { followSize, proxySignals, runSession } from './session.ts';
 
 interface Created {
   Id: string;

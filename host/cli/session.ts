@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Api } from '../client/api.ts';
 import { createDemultiplexer } from '../client/stdcopy.ts';
-import { GantryError } from '../errors.ts';
+import { createDetachFilter, parseDetachKeys } from '../detach-keys.ts';
 
 export interface SessionOptions {
   /** The container (or exec) has a terminal. */
@@ -15,42 +15,6 @@ export interface SessionOptions {
 
 /** How a session ended. */
 export type Ending = 'ended' | 'detached';
-
-const DEFAULT_KEYS = 'ctrl-p,ctrl-q';
-
-/** "ctrl-p,ctrl-q" → bytes. @throws {GantryError} INVALID_ARGUMENT. */
-export function parseDetachKeys(text: string = DEFAULT_KEYS): Buffer {
-  const bytes = text
-    .split(',')
-    .filter(Boolean)
-    .map((key) => {
-      const [, control] = /^ctrl-([a-z@[\\\]^_])$/.exec(key) ?? [];
-      if (control !== undefined) return control.toUpperCase().charCodeAt(0) & 0x1f;
-      if (key.length === 1) return key.charCodeAt(0);
-      throw new GantryError('INVALID_ARGUMENT', `Invalid detach keys (${text}) provided`, {
-        hint: 'Such as ctrl-p,ctrl-q',
-      });
-    });
-  return Buffer.from(bytes);
-}
-
-/** Passes input on and looks for the keys; what begins like them is held back until it is clear. */
-export function createDetachFilter(keys: Buffer): (chunk: Buffer) => { send: Buffer; detach: boolean } {
-  let matched = 0;
-  return (chunk) => {
-    const send: number[] = [];
-    for (const byte of chunk) {
-      if (byte === keys[matched]) {
-        if (++matched === keys.length) return { send: Buffer.from(send), detach: true };
-        continue;
-      }
-      send.push(...keys.subarray(0, matched));
-      matched = byte === keys[0] ? 1 : 0;
-      if (matched === 0) send.push(byte);
-    }
-    return { send: Buffer.from(send), detach: false };
-  };
-}
 
 /** Pumps until the other side ends, or the user detaches. The terminal is as it was afterwards, on every way out. */
 export async function runSession(socket: Socket, { tty, stdin, detachKeys }: SessionOptions): Promise<Ending> {

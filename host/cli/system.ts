@@ -1,11 +1,9 @@
-// `info`, `version`, `events`.
+// `info`, `version`.
 import os from 'node:os';
 import { GantryError } from '../errors.ts';
-import { jsonLines } from '../client/lines.ts';
 import type { Command } from './command.ts';
-import { filtersOf } from './format.ts';
 import { compileTemplate } from './template.ts';
-import { binarySize, parseMoment } from './units.ts';
+import { binarySize } from './units.ts';
 
 const VERSION = '0.1.0';
 const API = '1.51';
@@ -103,44 +101,6 @@ export const info: Command = {
     ];
     process.stdout.write(rows.map(([name, value]) => `${`${name}:`.padEnd(14)}${value}\n`).join(''));
     for (const warning of found.Warnings ?? []) process.stderr.write(`WARNING: ${warning}\n`);
-    return 0;
-  },
-};
-
-interface Event {
-  Type: string;
-  Action: string;
-  Actor: { ID: string; Attributes: Record<string, string> };
-  timeNano: number;
-}
-
-export const events: Command = {
-  usage: '[OPTIONS]',
-  summary: 'Get real time events from the engine',
-  flags: [
-    { name: 'filter', short: 'f', kind: 'list', value: 'filter', help: 'Filter output based on conditions provided' },
-    { name: 'format', kind: 'value', value: 'string', help: "Format output: 'json' or a Go template" },
-    { name: 'since', kind: 'value', value: 'string', help: 'Show all events created since timestamp' },
-    { name: 'until', kind: 'value', value: 'string', help: 'Stream events until this timestamp' },
-  ],
-  args: [0, 0],
-  async run(parsed, { api }) {
-    const moment = (flag: string): string | undefined =>
-      parsed.has(flag) ? parseMoment(parsed.value(flag)!, flag) : undefined;
-    const answer = await api.open('GET', '/events', {
-      query: { filters: filtersOf(parsed.list('filter')), since: moment('since'), until: moment('until') },
-    });
-    const wanted = parsed.value('format');
-    const render = wanted === undefined || wanted === 'json' ? undefined : compileTemplate(wanted);
-    for await (const event of jsonLines<Event>(answer)) {
-      const attributes = Object.entries(event.Actor.Attributes).map(([name, value]) => `${name}=${value}`);
-      const line =
-        wanted === 'json'
-          ? JSON.stringify(event)
-          : (render?.(event) ??
-            `${new Date(event.timeNano / 1e6).toISOString()} ${event.Type} ${event.Action} ${event.Actor.ID} (${attributes.join(', ')})`);
-      process.stdout.write(`${line}\n`);
-    }
     return 0;
   },
 };

@@ -139,10 +139,17 @@ export function createContainer(context: Context, record: ContainerRecord): Cont
 }
 
 /** @throws {GantryError} INVALID_STATE in docker's words where it does not run. */
-export function runningProcess({ record, running }: Container): RunningProcess {
+export function runningProcess(container: Container): RunningProcess {
+  const { record, running } = container;
+  if (record.state.status === 'restarting') throw isRestarting(container);
   if (running === undefined || (record.state.status !== 'running' && record.state.status !== 'paused'))
     throw new GantryError('INVALID_STATE', `Container ${record.name} is not running`, {
       hint: `Start it: gantry start ${record.name}`,
     });
   return running;
+}
+
+export function isRestarting({ record }: Container): GantryError {
+  const why = 'is restarting, wait until the container is running';
+  return new GantryError('INVALID_STATE', `Container ${record.name} ${why}`);
 }

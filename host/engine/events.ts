@@ -21,9 +21,11 @@ const REMEMBERED = 512;
 export function createEvents(): Events {
   const listeners = new Set<(event: EngineEvent) => void>();
   const past: EngineEvent[] = [];
+  let last = 0n;
   return {
     emit(type, action, id, attributes = {}) {
-      const event = { type, action, id, attributes, at: BigInt(Date.now()) * 1_000_000n };
+      last = later(last);
+      const event = { type, action, id, attributes, at: last };
       past.push(event);
       if (past.length > REMEMBERED) past.shift();
       for (const listener of listeners) listener(event);
@@ -34,4 +36,13 @@ export function createEvents(): Events {
     },
     recent: () => [...past],
   };
+}
+
+/** Now, but after what was before: whoever asks for what came since then misses nothing. */
+function later(before: bigint): bigint {
+  const now = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+  // The clock of the machine may have been set; performance's has not.
+  const wall = BigInt(Date.now()) * 1_000_000n;
+  const at = now - wall > 1_000_000_000n || wall - now > 1_000_000_000n ? wall : now;
+  return at > before ? at : before + 1n;
 }

@@ -92,7 +92,7 @@ describe.skipIf(whyNoContainers() || client === undefined)("docker's client", ()
     const now = Math.floor(Date.now() / 1000) + 1;
     expect(
       ok('events', '--since', '1', '--until', String(now), '--filter', 'container=talker', '--format', '{{.Action}}'),
-    ).toBe('create\nstart\ndie');
+    ).toBe('create\nattach\nstart\ndie');
     ok('rm', 'talker');
   });
 
