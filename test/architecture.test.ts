@@ -25,6 +25,7 @@ const present = tracked.filter((file) => {
 const allowed: Record<string, string[]> = {
   'core-asm': [],
   'host/errors': [],
+  'host/detach-keys': ['host/errors'],
   'host/human-duration': [],
   'host/types': [],
   'host/plan-types': ['host/types'],
@@ -65,6 +66,7 @@ const allowed: Record<string, string[]> = {
     'host/engine',
     'host/backend',
     'host/errors',
+    'host/detach-keys',
     'host/human-duration',
     'host/log',
     'host/types',
@@ -93,6 +95,7 @@ const allowed: Record<string, string[]> = {
     'host/core',
     'host/log',
     'host/errors',
+    'host/detach-keys',
     'host/human-duration',
     'host/types',
     'host/plan-types',
