@@ -7,6 +7,7 @@ import { join } from 'node:path';
 export interface Docker {
   /** For DOCKER_HOST. */
   host: string;
+  socket: string;
   close(): Promise<void>;
 }
 
@@ -29,7 +30,8 @@ export async function startDocker(archive: string, say: (text: string) => void):
     return undefined;
   }
   const directory = mkdtempSync(join(tmpdir(), 'gantry-docker-'));
-  const host = `unix://${join(directory, 'docker.sock')}`;
+  const socket = join(directory, 'docker.sock');
+  const host = `unix://${socket}`;
   const pidFile = join(directory, 'docker.pid');
   const options = [
     ...['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', pidFile],
@@ -61,5 +63,5 @@ export async function startDocker(archive: string, say: (text: string) => void):
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   execFileSync('docker', ['load', '-q', '-i', archive], { env, stdio: 'ignore' });
-  return { host, close };
+  return { host, socket, close };
 }

@@ -4,7 +4,9 @@ import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type * as gantry from '../../host/index.ts';
+import { enginePaths } from '../../host/paths.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
+import { benchApi } from './api.ts';
 import { prepareBundle } from './bundle.ts';
 import { benchCommands, preparePodman } from './commands.ts';
 import { benchDensity } from './density.ts';
@@ -41,14 +43,16 @@ await engine.close();
 crun?.close();
 benchPlanning(report);
 
+const lock = join(dataRoot, 'engine.lock');
+const enginePid = (): number => Number(JSON.parse(readFileSync(lock, 'utf8')).pid);
 const docker = await startDocker(archive, report.say);
 try {
   const podman = preparePodman(podmanRoot, archive, report.say);
   await benchCommands(report, { ...process.env, GANTRY_DATA_ROOT: dataRoot }, { docker: docker?.host, podman });
+  await benchApi(report, { gantry: enginePaths(dataRoot).socket, docker: docker?.socket, pid: enginePid() });
 } finally {
   await docker?.close();
-  const lock = join(dataRoot, 'engine.lock');
-  if (existsSync(lock)) process.kill(Number(JSON.parse(readFileSync(lock, 'utf8')).pid), 'SIGTERM');
+  if (existsSync(lock)) process.kill(enginePid(), 'SIGTERM');
   while (existsSync(lock)) await new Promise((resolve) => setTimeout(resolve, 20));
   for (const path of [dataRoot, podmanRoot, tree, archive]) rmSync(path, { recursive: true, force: true });
 }
