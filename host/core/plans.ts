@@ -9,7 +9,6 @@ import {
 import type { ContainerConfig, Resources } from '../types.ts';
 import type {
   ArchiveRequest,
-  CgroupWrite,
   ExecRequest,
   HostFacts,
   Plan,
@@ -55,12 +54,14 @@ export function planContainer(request: PlanRequest): Plan {
     return planned;
   };
   const names = [idName(request.id), ...(request.pooledSlot === undefined ? [] : [slotName(request.pooledSlot)])];
-  const [setup, teardown, warnings] =
+  const { programs, descriptions } = templatesOf(seccomp);
+  const byTemplate = (templates: Templates, make: (input: string) => Uint8Array[]): Uint8Array[] =>
     // Addresses differ from container to container: nothing would be found again.
-    request.network.interfaces.length > 0 ? plan(text) : planByTemplate(templatesOf(seccomp), text, names, plan);
+    request.network.interfaces.length > 0 ? make(text) : planByTemplate(templates, text, names, make);
+  const [setup, teardown, warnings] = byTemplate(programs, plan);
   let known: Described | undefined;
   const described = (): Described => {
-    known ??= describe(encoder.encode(text), seccomp.profile);
+    known ??= readDescription(byTemplate(descriptions, describe)[0]!, seccomp.profile);
     return known;
   };
   return {
@@ -78,11 +79,16 @@ export function planContainer(request: PlanRequest): Plan {
   };
 }
 
-const containers = new WeakMap<SeccompFilter, Templates>();
+interface ContainerTemplates {
+  programs: Templates;
+  descriptions: Templates;
+}
+
+const containers = new WeakMap<SeccompFilter, ContainerTemplates>();
 
 /** Filters are remembered, and are no part of a request. */
-function templatesOf(filter: SeccompFilter): Templates {
-  const known = containers.get(filter) ?? new Map();
+function templatesOf(filter: SeccompFilter): ContainerTemplates {
+  const known = containers.get(filter) ?? { programs: new Map(), descriptions: new Map() };
   containers.set(filter, known);
   return known;
 }
@@ -99,11 +105,12 @@ function factsText(facts: HostFacts): string {
 
 type Described = Pick<Plan, 'spec' | 'cgroupWrites'>;
 
-function describe(input: Uint8Array, profile: unknown): Described {
-  const described = JSON.parse(decoder.decode(callCore('describeContainer', input))) as {
-    spec: Record<string, unknown>;
-    cgroupWrites: CgroupWrite[];
-  };
+function describe(input: string): Uint8Array[] {
+  return [callCore('describeContainer', encoder.encode(input))];
+}
+
+function readDescription(bytes: Uint8Array, profile: unknown): Described {
+  const described = JSON.parse(decoder.decode(bytes)) as Described;
   if (profile !== undefined) Object.assign(described.spec.linux as object, { seccomp: profile });
   return described;
 }

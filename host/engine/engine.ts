@@ -7,6 +7,7 @@ import { GantryError } from '../errors.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { Plan, PlanNetwork } from '../plan-types.ts';
+import type { Image } from '../types.ts';
 import { type Container, createContainer } from './container.ts';
 import { type Announce, createAnnounce } from './container-events.ts';
 import type { Context } from './context.ts';
@@ -21,12 +22,13 @@ import { createLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
 import { lockDataRoot } from './lock.ts';
 import { type ContainerInput, mergeConfig } from './merge.ts';
 import { previewMounts, settleMounts, unsettleMounts } from './mounts.ts';
-import { checkName, newId, newName } from './names.ts';
+import { checkName, newId } from './names.ts';
 import { createNetworks, privateSysctls } from './network/networks.ts';
 import { checkNetworkOptions } from './network/options.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { readRecords } from './state-store.ts';
+import { createTakenNames } from './taken-names.ts';
 import { createTrash } from './trash.ts';
 import { createVolumeMounts } from './volume-mounts.ts';
 import { openVolumes, type Volumes } from './volumes.ts';
@@ -100,6 +102,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   };
 
   const containers = new Map<string, Container>();
+  const names = createTakenNames();
   const find = (name: string): Container => lookUp(containers, name);
   const findRunning: FindRunning = (name) => {
     const { record } = find(name);
@@ -115,11 +118,12 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     announce,
     health,
     findRunning,
-    ({ record }) => containers.delete(record.id),
+    ({ record }) => {
+      containers.delete(record.id);
+      names.release(record.name, record.id);
+    },
     (volume) => [...containers.values()].some(({ record }) => record.mounts.some(({ name }) => name === volume)),
   );
-  const named = (name: string): Container | undefined =>
-    [...containers.values()].find(({ record }) => record.name === name);
 
   const newRecord = (
     id: string,
@@ -157,6 +161,34 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     if (own !== undefined) record.idMaps = own;
   };
 
+  /** What of a creation may be refused or waits for something; its name is taken already. */
+  const complete = async (record: ContainerRecord, image: Image): Promise<Container> => {
+    const { config } = record;
+    chooseIds(record);
+    const facts = await backend.facts(namedDevices(config));
+    // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
+    record.warnings = planRecord(
+      context,
+      { ...record, config: withoutJoins(config) },
+      { facts, network: none, image, find: findRunning },
+    ).warnings;
+    record.warnings.push(...(await context.networks.prepare(config)));
+    record.mounts = await settleMounts(config, { volumes, images, events, find: (wanted) => find(wanted).record });
+    try {
+      chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
+      const container = createContainer(context, record);
+      makeContainerDirectory(container.files);
+      container.save();
+      containers.set(record.id, container);
+      announce(container, 'create');
+      return container;
+    } catch (error) {
+      if (existsSync(files.of(record.id).directory)) trash.take(files.of(record.id).directory);
+      unsettleMounts(record.mounts, volumes);
+      throw error;
+    }
+  };
+
   const engine: Engine = {
     ...lifecycle,
     paths,
@@ -178,37 +210,13 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       validateHealthcheck(config.healthcheck);
       if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
         throw new GantryError('INVALID_ARGUMENT', "Cannot create 'AutoRemove' container with restart policy");
-      const taken = name === undefined ? undefined : named(name);
-      if (taken !== undefined)
-        throw new GantryError(
-          'NAME_IN_USE',
-          `Conflict. The container name "/${name}" is already in use by container "${taken.record.id}"`,
-          {
-            hint: `Remove (or rename) that container to be able to reuse that name: gantry rm ${name}`,
-          },
-        );
-      const record = newRecord(newId(), name ?? newName((wanted) => named(wanted) !== undefined), input, config);
-      chooseIds(record);
-      const facts = await backend.facts(namedDevices(config));
-      // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
-      record.warnings = planRecord(
-        context,
-        { ...record, config: withoutJoins(config) },
-        { facts, network: none, image, find: findRunning },
-      ).warnings;
-      record.warnings.push(...(await context.networks.prepare(config)));
-      record.mounts = await settleMounts(config, { volumes, images, events, find: (wanted) => find(wanted).record });
+      const id = newId();
+      if (name !== undefined) names.take(name, id);
+      const record = newRecord(id, name ?? names.choose(id), input, config);
       try {
-        chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
-        const container = createContainer(context, record);
-        makeContainerDirectory(container.files);
-        container.save();
-        containers.set(record.id, container);
-        announce(container, 'create');
-        return container;
+        return await complete(record, image);
       } catch (error) {
-        if (existsSync(files.of(record.id).directory)) trash.take(files.of(record.id).directory);
-        unsettleMounts(record.mounts, volumes);
+        names.release(record.name, id);
         throw error;
       }
     },
@@ -218,13 +226,8 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       if (name === oldName)
         throw new GantryError('INVALID_ARGUMENT', 'Renaming a container with the same name as its current name');
       checkName(name);
-      const taken = named(name);
-      if (taken !== undefined)
-        throw new GantryError(
-          'NAME_IN_USE',
-          `Error when allocating new name: Conflict. The container name "/${name}" is already in use by container "${taken.record.id}"`,
-          { hint: `Remove (or rename) that container to be able to reuse that name: gantry rm ${name}` },
-        );
+      names.take(name, container.record.id, 'Error when allocating new name: ');
+      names.release(oldName, container.record.id);
       container.record.name = name;
       container.save();
       announce(container, 'rename', { oldName: `/${oldName}` });
@@ -271,6 +274,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   Object.assign(engine, { damaged: [...found.flatMap(({ damaged }) => damaged), ...volumes.damaged] });
   for (const record of found.flatMap(({ records }) => records))
     containers.set(record.id, createContainer(context, record));
+  for (const { record } of containers.values()) names.keep(record.name, record.id);
   // Made, but not recorded, when an engine died: nobody has seen them. And those of --rm that a reboot has ended.
   for (const id of readdirSync(files.containers))
     if (![files.of(id).record, files.of(id).volatileRecord].some(existsSync)) trash.take(files.of(id).directory);

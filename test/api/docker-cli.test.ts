@@ -4,6 +4,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation } from '../helpers/cli.ts';
+import { engineCall } from '../helpers/engine-call.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 
 const client = ['/usr/local/bin/docker', '/usr/bin/docker'].find(existsSync);
@@ -83,6 +84,30 @@ describe.skipIf(whyNoContainers() || client === undefined)("docker's client", ()
     ok('rm', 'renamed');
     expect(ok('volume', 'ls', '-q')).toBe('data');
     ok('volume', 'rm', 'data');
+  });
+
+  it('gives a name to one of those who ask at once', async () => {
+    const body = Buffer.from(JSON.stringify({ Image: 'box' }));
+    const create = (name: string) => engineCall(here.dataRoot, 'POST', `/containers/create?name=${name}`, body);
+    for (const name of ['first', 'second', 'third']) {
+      const answers = await Promise.all([create(name), create(name)]);
+      expect(answers.map(({ status }) => status).sort()).toEqual([201, 409]);
+      const [made, refused] = answers[0]!.status === 201 ? answers : answers.toReversed();
+      const { Id: id } = JSON.parse(made!.body.toString()) as { Id: string };
+      expect(refused!.body.toString()).toContain(`already in use by container \\"${id}\\"`);
+    }
+    const rename = engineCall(here.dataRoot, 'POST', '/containers/first/rename?name=fourth');
+    expect((await Promise.all([create('fourth'), rename])).map(({ status }) => status)).toContain(409);
+    expect(docker(['rename', 'second', 'third']).stderr).toContain('Error when allocating new name: Conflict.');
+    ok('rename', 'second', 'fifth');
+    ok('create', '--name', 'second', 'box');
+    // A creation that is refused gives its name back.
+    expect(docker(['create', '--name', 'sixth', '-v', '/absent/x:/y:nonsense', 'box']).status).not.toBe(0);
+    expect(docker(['create', '--name', 'sixth', '--mount', 'type=bind,src=/absent/x,dst=/y', 'box']).status).not.toBe(
+      0,
+    );
+    ok('create', '--name', 'sixth', 'box');
+    ok('rm', ...ok('ps', '-aq').split('\n'));
   });
 
   it('reads logs and events', () => {
