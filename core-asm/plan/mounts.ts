@@ -7,6 +7,7 @@ import {
   OP_FSCONFIG,
   OP_FSMOUNT,
   OP_FSOPEN,
+  OP_MKDIRAT,
   OP_MOUNT_SETATTR,
   OP_MOVE_MOUNT,
   OP_OPEN_IN_ROOT,
@@ -27,6 +28,7 @@ import {
   FSOPEN_CLOEXEC,
   MOVE_MOUNT_F_EMPTY_PATH,
   MOVE_MOUNT_T_EMPTY_PATH,
+  MS_PRIVATE,
   MS_SHARED,
   O_CLOEXEC,
   O_PATH,
@@ -36,6 +38,7 @@ import {
 import { SHARED_MEMORY } from '../spec/mounts';
 import { refuse } from '../status';
 import { cgroupParent } from '../spec/specify';
+import { UserNamespace } from '../spec/user-namespace';
 import { CgroupPlaces } from './cgroup';
 import { takesLayersOneByOne } from './layer-options';
 import { MountOptions } from './mount-options';
@@ -182,6 +185,13 @@ export function openShared(program: ProgramWriter, mounts: Json[], sources: Sour
 
 /** Moves a detached mount onto a target's fd and closes both. */
 export function attach(program: ProgramWriter, mount: i32, target: i32, reason: string): void {
+  place(program, mount, target, reason);
+  program.op(OP_CLOSE).reg(mount);
+  program.free(mount);
+}
+
+/** The same, but the mount's fd stays: its root, for what is made in it. */
+function place(program: ProgramWriter, mount: i32, target: i32, reason: string): void {
   program
     .op(OP_MOVE_MOUNT)
     .reg(mount)
@@ -190,9 +200,7 @@ export function attach(program: ProgramWriter, mount: i32, target: i32, reason: 
     .str('')
     .imm(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
     .because(reason);
-  program.op(OP_CLOSE).reg(mount);
   program.op(OP_CLOSE).reg(target);
-  program.free(mount);
   program.free(target);
 }
 
@@ -218,10 +226,21 @@ export function appendMount(context: MountContext, mount: Json, cgroup: CgroupMo
   else if (options.bind || type == 'bind') appendBind(context, mount, options);
   else if (type == 'overlay') appendImage(context, target, options.attributes);
   else {
-    let fd = context.sources.of(target);
-    if (fd < 0) fd = newFileSystem(context.program, type, mount.str('source', type), options.data, options.attributes);
-    attach(context.program, fd, ensureDirectory(context, target), target);
+    const fd = appendFileSystem(context, mount);
+    context.program.op(OP_CLOSE).reg(fd);
+    context.program.free(fd);
   }
+}
+
+/** A file system of its own, in its place; the register of its root, to be closed and freed. */
+export function appendFileSystem(context: MountContext, mount: Json): i32 {
+  const type = mount.str('type');
+  const target = mount.str('destination');
+  const options = new MountOptions(mount.strings('options'));
+  let fd = context.sources.of(target);
+  if (fd < 0) fd = newFileSystem(context.program, type, mount.str('source', type), options.data, options.attributes);
+  place(context.program, fd, ensureDirectory(context, target), target);
+  return fd;
 }
 
 function appendBind(context: MountContext, mount: Json, options: MountOptions): void {
@@ -294,7 +313,10 @@ export class CgroupMounts {
   /** v1: controllers that share a hierarchy, "cpu,cpuacct", and the directory name below /sys/fs/cgroup. */
   options: string[] = [];
   names: string[] = [];
-  /** v1 without a cgroup namespace: the container's own cgroup in each, so that it sees no other. */
+  /**
+   * v1: the container's own cgroup in each, where its cgroup namespace begins, and all that it sees without one. Empty
+   * where another's namespace is joined, or a user namespace owns it: then the hierarchy is mounted in there.
+   */
   sources: string[] = [];
   unified: bool;
 
@@ -302,7 +324,8 @@ export class CgroupMounts {
     const facts = request.child('facts');
     const host = request.child('container').child('host');
     const places = new CgroupPlaces(facts, cgroupParent(host), request.str('id'));
-    const bound = host.str('cgroupMode') == 'host';
+    const mode = host.str('cgroupMode');
+    const bound = mode == 'host' || (!mode.startsWith('container:') && !new UserNamespace(request).active);
     const cgroup = facts.child('cgroup');
     this.unified = cgroup.str('layout') == 'v2';
     const mounts = cgroup.child('mounts');
@@ -324,20 +347,8 @@ export class CgroupMounts {
   open(program: ProgramWriter, index: i32, options: MountOptions): i32 {
     if (this.sources[index] == '')
       return newFileSystem(program, 'cgroup', 'cgroup', this.options[index].split(','), options.attributes);
-    return cloneOf(program, this.sources[index], options.attributes);
+    return cloneTree(program, this.sources[index], false);
   }
-}
-
-/** A detached bind of a directory of the host, with attributes. */
-function cloneOf(program: ProgramWriter, path: string, attributes: i64): i32 {
-  const tree = program
-    .op(OP_OPEN_TREE)
-    .imm(AT_FDCWD)
-    .str(path)
-    .imm(OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
-    .into();
-  program.op(OP_MOUNT_SETATTR).reg(tree).str('').imm(AT_EMPTY_PATH).buffer(mountAttributes(attributes, 0));
-  return tree;
 }
 
 function appendCgroup(context: MountContext, target: string, options: MountOptions, cgroup: CgroupMounts): void {
@@ -349,22 +360,28 @@ function appendCgroup(context: MountContext, target: string, options: MountOptio
     return;
   }
   const writable = options.attributes & ~(<i64>1);
-  const tmpfs = newFileSystem(program, 'tmpfs', 'cgroup', ['mode=755', 'size=64k'], writable);
-  attach(program, tmpfs, ensureDirectory(context, target), target);
+  const top = newFileSystem(program, 'tmpfs', 'cgroup', ['mode=755', 'size=64k'], writable);
+  place(program, top, ensureDirectory(context, target), target);
   for (let i = 0; i < cgroup.names.length; i++) {
-    const place = target + '/' + cgroup.names[i];
-    let fd = context.sources.of(place);
+    const name = cgroup.names[i];
+    let fd = context.sources.of(target + '/' + name);
     if (fd < 0) fd = cgroup.open(program, i, options);
-    attach(program, fd, ensureDirectory(context, place), 'the controller as this container sees it');
+    program.op(OP_MKDIRAT).reg(top).str(name).imm(0o755);
+    const directory = program
+      .op(OP_OPEN_IN_ROOT)
+      .reg(top)
+      .str(name)
+      .imm(O_PATH | O_CLOEXEC)
+      .into();
+    attach(program, fd, directory, 'the controller as this container sees it');
   }
-  if ((options.attributes & 1) == 0) return;
-  const top = program
-    .op(OP_OPEN_IN_ROOT)
-    .reg(context.root)
-    .str(target)
-    .imm(O_PATH | O_CLOEXEC)
-    .into();
-  program.op(OP_MOUNT_SETATTR).reg(top).str('').imm(AT_EMPTY_PATH).buffer(mountAttributes(1, 0));
+  program
+    .op(OP_MOUNT_SETATTR)
+    .reg(top)
+    .str('')
+    .imm(AT_EMPTY_PATH | AT_RECURSIVE)
+    .buffer(mountAttributes(options.attributes, MS_PRIVATE))
+    .because('all of them, and nothing that the host mounts there comes in');
   program.op(OP_CLOSE).reg(top);
   program.free(top);
 }

@@ -41,8 +41,17 @@ import {
   S_IFIFO,
 } from '../kernel';
 import { refuse } from '../status';
-import { appendMount, attach, CgroupMounts, cloneTree, mountAttributes, MountContext, Sources } from './mounts';
 import { takesLayersOneByOne } from './layer-options';
+import {
+  appendFileSystem,
+  appendMount,
+  attach,
+  CgroupMounts,
+  cloneTree,
+  mountAttributes,
+  MountContext,
+  Sources,
+} from './mounts';
 import { mountOverlayOn, newOverlay } from './overlay';
 import { ProgramWriter } from './program';
 
@@ -103,11 +112,15 @@ export function populateRoot(program: ProgramWriter, root: i32, spec: Json, requ
   const context = new MountContext(program, root, request, sources);
   const cgroup = new CgroupMounts(request);
   const mounts = spec.list('mounts');
-  let devices = false;
   for (let i = 0; i < mounts.length; i++) {
-    appendMount(context, mounts[i], cgroup);
-    if (mounts[i].str('destination') == '/dev') devices = mounts[i].str('type') == 'tmpfs';
-    if (devices && mounts[i].str('destination') == '/dev') makeDevices(context, spec.child('linux'));
+    if (mounts[i].str('destination') != DEVICES || mounts[i].str('type') != 'tmpfs') {
+      appendMount(context, mounts[i], cgroup);
+      continue;
+    }
+    const directory = appendFileSystem(context, mounts[i]);
+    makeDevices(context, spec.child('linux'), directory);
+    program.op(OP_CLOSE).reg(directory);
+    program.free(directory);
   }
   const cwd = spec.child('process').str('cwd');
   if (cwd != '/') {
@@ -118,22 +131,25 @@ export function populateRoot(program: ProgramWriter, root: i32, spec: Json, requ
   }
 }
 
+const DEVICES = '/dev';
+
 const LINKS: StaticArray<string> = [
   '/proc/self/fd',
-  '/dev/fd',
+  'fd',
   '/proc/self/fd/0',
-  '/dev/stdin',
+  'stdin',
   '/proc/self/fd/1',
-  '/dev/stdout',
+  'stdout',
   '/proc/self/fd/2',
-  '/dev/stderr',
+  'stderr',
   '/proc/kcore',
-  '/dev/core',
+  'core',
   'pts/ptmx',
-  '/dev/ptmx',
+  'ptmx',
 ];
 
-function makeDevices(context: MountContext, linux: Json): void {
+/** @param directory register of /dev itself: what lies right in it is made without a walk from the root. */
+function makeDevices(context: MountContext, linux: Json, directory: i32): void {
   const program = context.program;
   const root = context.root;
   const devices = linux.list('devices');
@@ -145,12 +161,15 @@ function makeDevices(context: MountContext, linux: Json): void {
       attach(program, tree, place, device.str('path'));
       continue;
     }
-    makeNode(program, root, device.str('path'), device, device.int('uid'), device.int('gid'));
+    const path = device.str('path');
+    const inside = path.startsWith(DEVICES + '/') && path.lastIndexOf('/') == DEVICES.length;
+    const name = inside ? path.substring(DEVICES.length + 1) : path;
+    makeNode(program, inside ? directory : root, name, device, device.int('uid'), device.int('gid'));
   }
   for (let i = 0; i < LINKS.length; i += 2)
     program
       .op(OP_SYMLINK_IN_ROOT)
-      .reg(root)
+      .reg(directory)
       .str(LINKS[i])
       .str(LINKS[i + 1]);
 }

@@ -4,17 +4,23 @@
 
 struct connection connections[CONNECTIONS];
 
+bool reserve(struct buffer *buffer, size_t length) {
+    if (buffer->length + length <= buffer->capacity)
+        return true;
+    size_t capacity = buffer->capacity ? buffer->capacity : 4096;
+    while (capacity < buffer->length + length)
+        capacity *= 2;
+    uint8_t *grown = realloc(buffer->bytes, capacity);
+    if (!grown)
+        return false;
+    buffer->bytes = grown;
+    buffer->capacity = capacity;
+    return true;
+}
+
 bool append(struct buffer *buffer, const void *bytes, size_t length) {
-    if (buffer->length + length > buffer->capacity) {
-        size_t capacity = buffer->capacity ? buffer->capacity : 4096;
-        while (capacity < buffer->length + length)
-            capacity *= 2;
-        uint8_t *grown = realloc(buffer->bytes, capacity);
-        if (!grown)
-            return false;
-        buffer->bytes = grown;
-        buffer->capacity = capacity;
-    }
+    if (!reserve(buffer, length))
+        return false;
     memcpy(buffer->bytes + buffer->length, bytes, length);
     buffer->length += length;
     return true;

@@ -13,6 +13,7 @@ struct connection { int fd; uint32_t attached; bool started_told, gone; struct b
 
 extern struct connection connections[CONNECTIONS];
 
+bool reserve(struct buffer *buffer, size_t length);
 bool append(struct buffer *buffer, const void *bytes, size_t length);
 void consume(struct buffer *buffer, size_t length);
 void drop(struct connection *connection);

@@ -159,21 +159,33 @@ int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, boo
     return ensure(root, path, (struct making){mode, uid, gid, directory}, 0);
 }
 
-// A symbolic link (target given) or a node, in place of whatever is there but a directory.
+static int64_t make_entry(int parent, const char *name, const char *target, mode_t mode, dev_t device) {
+    if (target)
+        return result_of(symlinkat(target, parent, name));
+    mode_t mask = umask(0);
+    int64_t result = result_of(mknodat(parent, name, mode, device));
+    umask(mask);
+    return result;
+}
+
+// A symbolic link (target given) or a node, in place of whatever is there but a directory. A path without a slash lies in the
+// directory `root` itself.
 int64_t op_replace_in_root(int root, const char *path, const char *target, mode_t mode, dev_t device, int uid, int gid) {
     char name[256];
-    int parent = ensure_parent(root, path, name, 0);
+    bool inside = !strchr(path, '/') && strlen(path) < sizeof name && strcmp(path, ".") && strcmp(path, "..");
+    int parent = inside ? root : ensure_parent(root, path, name, 0);
     if (parent < 0)
         return parent;
-    int64_t result = 0;
-    unlinkat(parent, name, 0);
-    mode_t mask = umask(0);
-    if (target ? symlinkat(target, parent, name) : mknodat(parent, name, mode, device))
+    if (inside)
+        strcpy(name, path);
+    int64_t result = make_entry(parent, name, target, mode, device);
+    if (result == -EEXIST && !unlinkat(parent, name, 0))
+        result = make_entry(parent, name, target, mode, device);
+    if (result == 0 && !target && (uid > 0 || gid > 0) &&
+        fchownat(parent, name, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW))
         result = -errno;
-    else if (!target && (uid > 0 || gid > 0) && fchownat(parent, name, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW))
-        result = -errno;
-    umask(mask);
-    close(parent);
+    if (!inside)
+        close(parent);
     return result;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #define STDIN_LIMIT 65536
+#define RECEIVE 65536
 
 static struct runner runner;
 static struct buffer stdin_left;
@@ -259,10 +260,13 @@ static void take_frame(struct connection *connection, const struct frame *frame,
 }
 
 static void receive(struct connection *connection) {
-    uint8_t bytes[16384];
-    ssize_t got = recv(connection->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
-        (got > 0 && !append(&connection->in, bytes, (size_t)got)))
+    struct buffer *in = &connection->in; // Read in place, with room for an ordinary program: most come in one piece.
+    ssize_t got = -1;
+    if (!reserve(in, in->length < RECEIVE / 2 ? RECEIVE - in->length : RECEIVE))
+        connection->gone = true;
+    else if ((got = recv(connection->fd, in->bytes + in->length, in->capacity - in->length, MSG_DONTWAIT)) > 0)
+        in->length += (size_t)got;
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
         connection->gone = true;
     while (!connection->gone && connection->in.length >= sizeof(struct frame)) {
         struct frame frame;
