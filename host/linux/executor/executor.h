@@ -117,6 +117,7 @@ int64_t op_container_cgroup(int pidfd, const char *mount);
 int64_t op_bpf_device(int cgroup, const void *instructions, size_t length);
 bool oom_happened(int fd);
 // netlink.c
+void share_netfilter(void);
 int64_t op_netlink(int protocol, const void *messages, size_t length);
 // supervise.c
 void supervise(int connection, int container_pidfd) __attribute__((noreturn));

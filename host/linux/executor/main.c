@@ -54,6 +54,7 @@ static int serve(const char *path) {
     umask(022);
     signal(SIGCHLD, SIG_IGN); // Supervisors are reaped by the kernel.
     prctl(PR_SET_DUMPABLE, 0);
+    share_netfilter();
     if (write(1, "ready\n", 6) != 6)
         return 1;
     for (;;) {

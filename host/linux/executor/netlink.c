@@ -1,6 +1,8 @@
 // A batch of netlink messages in one send; those that ask for an acknowledgement are waited for, the first error is the result.
 #include "executor.h"
+#include <fcntl.h>
 #include <linux/netlink.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 static int64_t count_acknowledgements(const char *messages, size_t length) {
@@ -15,15 +17,38 @@ static int64_t count_acknowledgements(const char *messages, size_t length) {
     return count;
 }
 
-// Closing an nf_tables socket waits for what is being deleted (tens of milliseconds, nft_rcv_nl_event): it is kept until
-// this process ends.
+// The last close of an nf_tables socket waits for what is being deleted, with a lock that every change of rules needs
+// (nft_rcv_nl_event): milliseconds for whoever publishes a port meanwhile. So all supervisors use one socket, their parent's.
+static int netfilter = -1, netfilter_lock = -1;
+
+// In the resident process, before it forks.
+void share_netfilter(void) {
+    netfilter = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    netfilter_lock = memfd_create("gantry-netfilter", MFD_CLOEXEC);
+}
+
+// One supervisor at a time: the kernel drops the lock of one that dies (fcntl(2), process-associated).
+static void lock_netfilter(short type) {
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+    while (netfilter_lock >= 0 && fcntl(netfilter_lock, F_SETLKW, &lock) < 0 && errno == EINTR)
+        ;
+}
+
 static int open_netlink(int protocol) {
-    static int netfilter = -1;
     if (protocol != NETLINK_NETFILTER)
         return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (netfilter < 0)
         netfilter = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    if (netfilter >= 0)
+        lock_netfilter(F_WRLCK);
     return netfilter;
+}
+
+static void close_netlink(int protocol, int fd) {
+    if (protocol == NETLINK_NETFILTER)
+        lock_netfilter(F_UNLCK);
+    else
+        close(fd);
 }
 
 int64_t op_netlink(int protocol, const void *messages, size_t length) {
@@ -58,7 +83,6 @@ int64_t op_netlink(int protocol, const void *messages, size_t length) {
                 result = error->error;
         }
     }
-    if (protocol != NETLINK_NETFILTER)
-        close(fd);
+    close_netlink(protocol, fd);
     return result;
 }
