@@ -7,14 +7,7 @@ import {
   ARCHIVE_UNPACK_KEEP,
 } from '../../core-asm/abi.ts';
 import type { ContainerConfig, Resources } from '../types.ts';
-import type {
-  ArchiveRequest,
-  ExecRequest,
-  HostFacts,
-  Plan,
-  PlanNetwork,
-  PlanRequest,
-} from '../plan-types.ts';
+import type { ArchiveRequest, ExecRequest, HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
 import { idName, planByTemplate, slotName, type Templates } from './plan-templates.ts';
