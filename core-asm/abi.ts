@@ -184,7 +184,12 @@ export const OP_ARCHIVE = 103;
 export const OP_INODE_FLAGS = 104;
 /** write_lines(dirfd, path, data, length): as write_file, but each line by a write of its own: files that take one rule a write. */
 export const OP_WRITE_LINES = 105;
-export const OP_END = 106;
+/**
+ * resolver(path, address, port): a process that lives as long as the container, in the network namespace that this one is in:
+ * carries DNS messages between UDP and TCP sockets there and who connects to the unix socket `path` (resolver.c).
+ */
+export const OP_RESOLVER = 106;
+export const OP_END = 107;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;
@@ -225,6 +230,9 @@ export const FRAME_ATTACH = 7;
 /** On the control socket: fork a supervisor for this connection, which sends HELLO and then takes one RUN (an exec program). */
 export const FRAME_EXEC = 8;
 
+/** To a resolver: u32 key of a question, its answer; nothing behind the key: none is given. */
+export const FRAME_ANSWER = 9;
+
 // Supervisor → host.
 /** u32 PLAN_VERSION, u32 supervisor pid; first frame on every connection. */
 export const FRAME_HELLO = 16;
@@ -243,6 +251,14 @@ export const FRAME_EXITED = 22;
 export const FRAME_WARN = 23;
 /** Tear-down is over; last frame. */
 export const FRAME_TORN_DOWN = 24;
+
+/** From a resolver: u32 key, a DNS message; stream is RESOLVER_UDP or RESOLVER_TCP. */
+export const FRAME_QUESTION = 25;
+
+export const RESOLVER_UDP = 0;
+export const RESOLVER_TCP = 1;
+/** Questions that a resolver has under way at most. */
+export const RESOLVER_QUESTIONS = 256;
 
 export const STREAM_STDIN = 0;
 export const STREAM_STDOUT = 1;

@@ -13,8 +13,10 @@ import {
   planBridgeRemoval,
   planBridgeUp,
   planFirewall,
+  publishPorts,
   unpublishPorts,
 } from './plan/network';
+import { planWire, removeLinks } from './plan/wire';
 import { allWrites, planSetup, planSlot as planSlotOf, planTeardown as planTeardownOf } from './plan/plan';
 import { ProgramWriter } from './plan/program';
 import { parseCpus, parseSizeText } from './resources/size';
@@ -232,7 +234,7 @@ export function planVolume(pointer: usize, length: i32): i32 {
   return finish(out);
 }
 
-/** {facts, action: "create" | "claim" | "up" | "firewall" | "unpublish" | "remove", name, …} → program of a bridge network. */
+/** {facts, action: "create" | "claim" | "up" | "firewall" | "publish" | "unpublish" | "wire" | "unlink" | "remove", name, …} → program of a bridge network. */
 export function planNetwork(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
@@ -241,7 +243,10 @@ export function planNetwork(pointer: usize, length: i32): i32 {
   else if (action == 'claim') planBridgeClaim(program, request);
   else if (action == 'up') planBridgeUp(program, request);
   else if (action == 'firewall') planFirewall(program, request);
+  else if (action == 'publish') publishPorts(program, request);
   else if (action == 'unpublish') unpublishPorts(program, request);
+  else if (action == 'wire') planWire(program, request);
+  else if (action == 'unlink') removeLinks(program, request.strings('removed'));
   else planBridgeRemoval(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);

@@ -146,6 +146,12 @@ export interface ProcessEntry {
   command: string;
 }
 
+export interface ResolverLink {
+  /** Resolves when the resolver is gone, or `close` was called. */
+  readonly closed: Promise<void>;
+  close(): void;
+}
+
 export interface Backend {
   readonly capabilities: BackendCapabilities;
   /** Path, for the plan, of the program that serves as /sbin/docker-init. */
@@ -174,6 +180,13 @@ export interface Backend {
   exec(controlSocket: string, program: Uint8Array, options: StartOptions): Promise<RunningProcess>;
   /** Starts a program that reads or writes files: behind the container's control socket, or without one beside a container that does not run. */
   archive(controlSocket: string | undefined, program: Uint8Array): Promise<RunningProcess>;
+  /** Carries out a program without a process in it beside the running container behind this control socket. */
+  wire(controlSocket: string, program: Uint8Array): Promise<void>;
+  /**
+   * Answers the questions for names that come from the resolver behind this socket, as long as its container runs.
+   * `answer` gets a DNS message and whether it came by TCP; an empty answer is none. Rejects where nobody listens.
+   */
+  resolve(socket: string, answer: (question: Uint8Array, tcp: boolean) => Promise<Uint8Array>): Promise<ResolverLink>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
   /** Directories that were just made: what will be made below them has nothing to do with each other. */

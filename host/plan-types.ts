@@ -64,6 +64,11 @@ export interface PlanInterface {
   hostName: string;
   /** In the container: eth0, eth1. */
   name: string;
+  /** Its index there, and that of the host side; absent: by its place in a network without others. */
+  index?: number;
+  hostIndex?: number;
+  /** Bytes; absent: the kernel's default. */
+  mtu?: number;
   mac: string;
   /** "172.17.0.2/16". */
   addresses: string[];
@@ -71,6 +76,19 @@ export interface PlanInterface {
   gateways: string[];
   /** Frames may leave by the bridge port they came in: with published ports. */
   hairpin?: boolean;
+  /** Frames go to and from the host only. */
+  isolated?: boolean;
+}
+
+/** Where a container's questions for names go. */
+export interface PlanResolver {
+  /** Unix socket of this host where they are answered. */
+  socket: string;
+  /** In the container. */
+  address: string;
+  port: number;
+  /** What leads there: the well-known ports, in the words of published ones. */
+  ports: PlanPort[];
 }
 
 /** A published port that the kernel carries: one element of a map in the bridge's table. */
@@ -101,6 +119,8 @@ export interface PlanNetwork {
   sysctls: Record<string, string>;
   /** What is published while the container runs. */
   firewall?: PlanFirewall;
+  /** Names of other containers. */
+  resolver?: PlanResolver;
 }
 
 export interface PlanPaths {

@@ -168,6 +168,17 @@ export interface ContainerConfig {
   host: HostConfig;
 }
 
+/** What a container asks of one network. */
+export interface EndpointConfig {
+  /** More names of the container, in this network. */
+  aliases: string[];
+  ipv4Address?: string;
+  ipv6Address?: string;
+  macAddress?: string;
+  /** Of the networks that lead out, the one with the highest has the default route; default 0. */
+  gatewayPriority?: number;
+}
+
 /** Docker's HostConfig. */
 export interface HostConfig {
   autoRemove: boolean;
@@ -183,10 +194,8 @@ export interface HostConfig {
   dnsOptions: string[];
   /** "host:ip". */
   extraHosts: string[];
-  networkAliases?: string[];
-  macAddress?: string;
-  ipv4Address?: string;
-  ipv6Address?: string;
+  /** Its networks, by name: the one of `networkMode` among them where that is one; filled by the engine. */
+  networks?: Record<string, EndpointConfig>;
   restartPolicy: RestartPolicy;
   capAdd: string[];
   capDrop: string[];

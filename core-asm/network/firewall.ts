@@ -42,14 +42,30 @@ function familyOf(address: u8[]): u32 {
   return address.length == 16 ? NFPROTO_IPV6 : NFPROTO_IPV4;
 }
 
+/** What a bridge lets through beside the rule: {internal, isolated, direct}. */
+export class Passage {
+  /** Nothing in or out but by this host itself. */
+  internal: bool;
+  /** Containers of the bridge do not reach each other either. */
+  isolated: bool;
+  /** Containers keep their own addresses outside. */
+  direct: bool;
+
+  constructor(request: Json) {
+    this.internal = request.flag('internal');
+    this.isolated = request.flag('isolated');
+    this.direct = request.flag('direct');
+  }
+}
+
 /** The tables anew in one batch: no moment without them, nothing else of the host's rules is touched. */
-export function replaceTables(name: string, subnets: Prefix[], ports: Json[]): ByteWriter {
+export function replaceTables(name: string, subnets: Prefix[], ports: Json[], passage: Passage): ByteWriter {
   const batch = new NftBatch(name);
-  for (let i = 0; i < subnets.length; i++) replaceTable(batch, subnets[i], ports);
+  for (let i = 0; i < subnets.length; i++) replaceTable(batch, subnets[i], ports, passage);
   return batch.finish();
 }
 
-function replaceTable(batch: NftBatch, subnet: Prefix, ports: Json[]): void {
+function replaceTable(batch: NftBatch, subnet: Prefix, ports: Json[], passage: Passage): void {
   batch.family = familyOf(subnet.address);
   batch.addTable();
   batch.deleteTable();
@@ -58,8 +74,8 @@ function replaceTable(batch: NftBatch, subnet: Prefix, ports: Json[]): void {
   guardLoopback(batch);
   translate(batch, 'prerouting', NF_INET_PRE_ROUTING);
   translate(batch, 'output', NF_INET_LOCAL_OUT);
-  forward(batch);
-  masquerade(batch, subnet);
+  forward(batch, passage);
+  masquerade(batch, subnet, passage);
   batch.addElements(EVERYWHERE, elementsOf(ports, batch.family, false));
   batch.addElements(ADDRESSED, elementsOf(ports, batch.family, true));
 }
@@ -110,24 +126,38 @@ function translate(batch: NftBatch, chain: string, hook: u32): void {
 }
 
 /** From outside the bridge only answers and what a published port translated: nobody addresses a container directly. */
-function forward(batch: NftBatch): void {
+function forward(batch: NftBatch, passage: Passage): void {
   const name = batch.table;
   batch.chain('forward', 'filter', NF_INET_FORWARD, PRIORITY_FILTER);
-  new Rule(batch, 'forward').interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name).established().verdict(NF_ACCEPT);
-  new Rule(batch, 'forward').interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name).translated().verdict(NF_ACCEPT);
+  if (passage.internal)
+    new Rule(batch, 'forward')
+      .interfaceName(NFT_META_IIFNAME, NFT_CMP_EQ, name)
+      .interfaceName(NFT_META_OIFNAME, NFT_CMP_NEQ, name)
+      .verdict(NF_DROP);
+  else {
+    new Rule(batch, 'forward').interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name).established().verdict(NF_ACCEPT);
+    new Rule(batch, 'forward').interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name).translated().verdict(NF_ACCEPT);
+  }
+  // Ports of the bridge are isolated from each other; who routes by way of the gateway meets this.
+  if (passage.isolated)
+    new Rule(batch, 'forward')
+      .interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name)
+      .interfaceName(NFT_META_IIFNAME, NFT_CMP_EQ, name)
+      .verdict(NF_DROP);
   new Rule(batch, 'forward')
     .interfaceName(NFT_META_OIFNAME, NFT_CMP_EQ, name)
     .interfaceName(NFT_META_IIFNAME, NFT_CMP_NEQ, name)
     .verdict(NF_DROP);
 }
 
-function masquerade(batch: NftBatch, subnet: Prefix): void {
+function masquerade(batch: NftBatch, subnet: Prefix, passage: Passage): void {
   const name = batch.table;
   batch.chain('postrouting', 'nat', NF_INET_POST_ROUTING, PRIORITY_SRCNAT);
-  new Rule(batch, 'postrouting')
-    .sourceIn(subnet.address, subnet.length)
-    .interfaceName(NFT_META_OIFNAME, NFT_CMP_NEQ, name)
-    .masquerade();
+  if (!passage.internal && !passage.direct)
+    new Rule(batch, 'postrouting')
+      .sourceIn(subnet.address, subnet.length)
+      .interfaceName(NFT_META_OIFNAME, NFT_CMP_NEQ, name)
+      .masquerade();
   // A container at a published port, its own too: the answer must come back this way.
   new Rule(batch, 'postrouting')
     .sourceIn(subnet.address, subnet.length)
@@ -188,6 +218,20 @@ export function portBatch(name: string, ports: Json[], add: bool): ByteWriter {
       batch.deleteElements(ADDRESSED, addressed);
     }
   }
+  return batch.finish();
+}
+
+/**
+ * Inside a container: what it asks of its resolver's well-known port reaches the sockets that answer. They lie elsewhere, for
+ * the container's own program may be a name server that takes the well-known port of every address.
+ */
+export function resolverTable(name: string, ports: Json[]): ByteWriter {
+  const batch = new NftBatch(name);
+  batch.addTable();
+  portMaps(batch);
+  batch.chain('output', 'nat', NF_INET_LOCAL_OUT, PRIORITY_DSTNAT);
+  new Rule(batch, 'output').translateBy(ADDRESSED, ADDRESSED_ID, true);
+  batch.addElements(ADDRESSED, elementsOf(ports, batch.family, true));
   return batch.finish();
 }
 

@@ -18,6 +18,7 @@ import {
   IFF_UP,
   IFA_FLAGS,
   IFLA_ADDRESS,
+  IFLA_BRPORT_ISOLATED,
   IFLA_BRPORT_MODE,
   IFLA_EXT_MASK,
   IFLA_IFNAME,
@@ -27,10 +28,11 @@ import {
   IFLA_INFO_SLAVE_KIND,
   IFLA_LINKINFO,
   IFLA_MASTER,
-  IFLA_NET_NS_PID,
+  IFLA_MTU,
   linkHeader,
   NLM_F_CREATE,
   NLM_F_EXCL,
+  NLM_F_REPLACE,
   RTA_DST,
   RTA_GATEWAY,
   RTA_OIF,
@@ -44,29 +46,42 @@ import {
 /** Index of lo in every network namespace; the container's interfaces follow. */
 const LO: u32 = 1;
 
-/** Veth pairs, host end on its bridge and up. Returns the offsets of the 4 bytes that take the container's pid. */
-export function hostLinks(out: ByteWriter, interfaces: Json[]): i32[] {
+/** Index of a container's interface there: as given, or by its place. */
+function indexOf(link: Json, place: i32): u32 {
+  const index = link.int('index');
+  return index > 0 ? <u32>index : LO + 1 + place;
+}
+
+/**
+ * Veth pairs, host end on its bridge and up. Returns the offsets of the 4 bytes that take what names the container's network
+ * namespace: IFLA_NET_NS_PID or IFLA_NET_NS_FD.
+ */
+export function hostLinks(out: ByteWriter, interfaces: Json[], namespace: i32): i32[] {
   const patches: i32[] = [];
   for (let i = 0; i < interfaces.length; i++) {
     const link = interfaces[i];
     const message = beginMessage(out, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-    linkHeader(out, 0, IFF_UP, IFF_UP);
+    // veth heeds the peer's index only where this one is given, too.
+    linkHeader(out, <u32>link.int('hostIndex'), IFF_UP, IFF_UP);
     attributeText(out, IFLA_IFNAME, link.str('hostName'));
     attributeU32(out, IFLA_MASTER, <u32>link.int('bridgeIndex'));
+    const mtu = <u32>link.int('mtu');
+    if (mtu > 0) attributeU32(out, IFLA_MTU, mtu);
     const info = beginAttribute(out, IFLA_LINKINFO);
     attributeText(out, IFLA_INFO_KIND, 'veth');
     const data = beginAttribute(out, IFLA_INFO_DATA);
     const peer = beginAttribute(out, VETH_INFO_PEER);
-    linkHeader(out, LO + 1 + i, 0, 0);
+    linkHeader(out, indexOf(link, i), 0, 0);
     attributeText(out, IFLA_IFNAME, link.str('name'));
+    if (mtu > 0) attributeU32(out, IFLA_MTU, mtu);
     attributeBytes(out, IFLA_ADDRESS, parseMac(link.str('mac'), 'network.mac'));
     patches.push(out.length + 4);
-    attributeU32(out, IFLA_NET_NS_PID, 0);
+    attributeU32(out, namespace, 0);
     endAttribute(out, peer);
     endAttribute(out, data);
     endAttribute(out, info);
     endMessage(out, message);
-    if (link.flag('hairpin')) hairpin(out, link.str('hostName'));
+    if (link.flag('hairpin') || link.flag('isolated')) bridgePort(out, link);
   }
   return patches;
 }
@@ -92,15 +107,19 @@ function settleLink(out: ByteWriter, index: u32, name: string): void {
 
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 
-/** A frame may leave by the port it came in: a container at its own published port, where bridges are filtered. */
-function hairpin(out: ByteWriter, hostName: string): void {
+/**
+ * Hairpin: a frame may leave by the port it came in: a container at its own published port, where bridges are filtered.
+ * Isolated: frames go between this port and the host, not to other isolated ones.
+ */
+function bridgePort(out: ByteWriter, link: Json): void {
   const message = beginMessage(out, RTM_NEWLINK, 0);
   linkHeader(out, 0, 0, 0);
-  attributeText(out, IFLA_IFNAME, hostName);
+  attributeText(out, IFLA_IFNAME, link.str('hostName'));
   const info = beginAttribute(out, IFLA_LINKINFO);
   attributeText(out, IFLA_INFO_SLAVE_KIND, 'bridge');
   const data = beginAttribute(out, IFLA_INFO_SLAVE_DATA);
-  attributeU8(out, IFLA_BRPORT_MODE, 1);
+  if (link.flag('hairpin')) attributeU8(out, IFLA_BRPORT_MODE, 1);
+  if (link.flag('isolated')) attributeU8(out, IFLA_BRPORT_ISOLATED, 1);
   endAttribute(out, data);
   endAttribute(out, info);
   endMessage(out, message);
@@ -111,14 +130,24 @@ export function containerLinks(out: ByteWriter, network: Json): void {
   linkUp(out, LO);
   const interfaces = network.list('interfaces');
   for (let i = 0; i < interfaces.length; i++) {
-    const index = LO + 1 + <u32>i;
-    const addresses = interfaces[i].strings('addresses');
-    for (let j = 0; j < addresses.length; j++) address(out, index, addresses[j]);
-    linkUp(out, index);
-    settleLink(out, index, '');
+    interfaceUp(out, interfaces[i], i);
     const gateways = interfaces[i].strings('gateways');
-    for (let j = 0; j < gateways.length; j++) defaultRoute(out, index, gateways[j]);
+    for (let j = 0; j < gateways.length; j++) defaultRoute(out, indexOf(interfaces[i], i), gateways[j], NLM_F_EXCL);
   }
+}
+
+/** Inside: its addresses, then the link itself. */
+export function interfaceUp(out: ByteWriter, link: Json, place: i32): void {
+  const index = indexOf(link, place);
+  const addresses = link.strings('addresses');
+  for (let j = 0; j < addresses.length; j++) address(out, index, addresses[j]);
+  linkUp(out, index);
+  settleLink(out, index, '');
+}
+
+/** {index, gateway}: the default route of that family leads there from now on. */
+export function moveDefaultRoute(out: ByteWriter, route: Json): void {
+  defaultRoute(out, <u32>route.int('index'), route.str('gateway'), NLM_F_REPLACE);
 }
 
 export function linkUp(out: ByteWriter, index: u32): void {
@@ -163,9 +192,9 @@ const RT_SCOPE_UNIVERSE: u32 = 0;
 const RT_SCOPE_LINK: u32 = 253;
 const RTN_UNICAST: u32 = 1;
 
-/** struct rtmsg; exclusive: EEXIST where the same network has a route already. */
-function beginRoute(out: ByteWriter, six: bool, prefixLength: u32, scope: u32): i32 {
-  const message = beginMessage(out, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+/** struct rtmsg. @param flags NLM_F_EXCL: EEXIST where the same network has a route already; or NLM_F_REPLACE. */
+function beginRoute(out: ByteWriter, six: bool, prefixLength: u32, scope: u32, flags: i32): i32 {
+  const message = beginMessage(out, RTM_NEWROUTE, NLM_F_CREATE | flags);
   out.u8(six ? AF_INET6 : AF_INET);
   out.u8(prefixLength);
   out.u8(0);
@@ -179,15 +208,15 @@ function beginRoute(out: ByteWriter, six: bool, prefixLength: u32, scope: u32): 
 }
 
 export function networkRoute(out: ByteWriter, index: u32, network: u8[], prefixLength: u32): void {
-  const message = beginRoute(out, network.length == 16, prefixLength, RT_SCOPE_LINK);
+  const message = beginRoute(out, network.length == 16, prefixLength, RT_SCOPE_LINK, NLM_F_EXCL);
   attributeBytes(out, RTA_DST, network);
   attributeU32(out, RTA_OIF, index);
   endMessage(out, message);
 }
 
-function defaultRoute(out: ByteWriter, index: u32, gateway: string): void {
+function defaultRoute(out: ByteWriter, index: u32, gateway: string, flags: i32): void {
   const bytes = parseAddress(gateway, 'network.gateways');
-  const message = beginRoute(out, bytes.length == 16, 0, RT_SCOPE_UNIVERSE);
+  const message = beginRoute(out, bytes.length == 16, 0, RT_SCOPE_UNIVERSE, flags);
   attributeBytes(out, RTA_GATEWAY, bytes);
   attributeU32(out, RTA_OIF, index);
   endMessage(out, message);

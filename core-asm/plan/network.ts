@@ -1,15 +1,16 @@
-// A bridge network: made, given its addresses, filtered, removed. Containers' own links are planned with the container.
+// A bridge network: made, given its addresses, filtered, removed. Containers' own links: plan.ts, wire.ts.
 import { OP_NETLINK, OP_WRITE_PROC, POLICY_IGNORE, POLICY_WARN } from '../abi';
 import { ByteWriter } from '../bytes';
 import { Json } from '../json';
 import { parseMac, parsePrefix, Prefix } from '../network/address';
-import { deleteTable, describePorts, portBatch, replaceTables } from '../network/firewall';
+import { deleteTable, describePorts, Passage, portBatch, replaceTables } from '../network/firewall';
 import { forgetFlows } from '../network/conntrack';
 import { address, addressWithoutRoute, linkUp, networkRoute } from '../network/links';
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from '../network/nftables';
 import {
   attributeBytes,
   attributeText,
+  attributeU32,
   beginAttribute,
   beginMessage,
   endAttribute,
@@ -18,6 +19,7 @@ import {
   IFLA_IFNAME,
   IFLA_INFO_KIND,
   IFLA_LINKINFO,
+  IFLA_MTU,
   linkHeader,
   NLM_F_CREATE,
   NLM_F_EXCL,
@@ -37,13 +39,15 @@ function nameOf(request: Json): string {
   return name;
 }
 
-/** {name, index, mac}: the bridge itself, with an interface index chosen ahead; one that is there already stays. */
+/** {name, index, mac, mtu}: the bridge itself, with an interface index chosen ahead; one that is there already stays. */
 export function planBridge(program: ProgramWriter, request: Json): void {
   const messages = new ByteWriter(256);
   const message = beginMessage(messages, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   linkHeader(messages, <u32>request.int('index'), 0, 0);
   attributeText(messages, IFLA_IFNAME, nameOf(request));
   attributeBytes(messages, IFLA_ADDRESS, parseMac(request.str('mac'), 'mac'));
+  const mtu = <u32>request.int('mtu');
+  if (mtu > 0) attributeU32(messages, IFLA_MTU, mtu);
   const info = beginAttribute(messages, IFLA_LINKINFO);
   attributeText(messages, IFLA_INFO_KIND, 'bridge');
   endAttribute(messages, info);
@@ -132,7 +136,7 @@ function giveAddress(program: ProgramWriter, index: u32, text: string): void {
     .because('the address may be there already');
 }
 
-/** {name, subnets: one a family, ports}: the tables of the bridge, replaced whole, with all ports that are published. */
+/** {name, subnets: one a family, ports, and what `Passage` reads}: the tables of the bridge, replaced whole, with all ports that are published. */
 export function planFirewall(program: ProgramWriter, request: Json): void {
   const texts = request.strings('subnets');
   const subnets: Prefix[] = [];
@@ -140,7 +144,7 @@ export function planFirewall(program: ProgramWriter, request: Json): void {
   program
     .op(OP_NETLINK)
     .imm(NETLINK_NETFILTER)
-    .buffer(replaceTables(nameOf(request), subnets, request.list('ports')).view())
+    .buffer(replaceTables(nameOf(request), subnets, request.list('ports'), new Passage(request)).view())
     .because('published ports in, masqueraded out, nothing else');
 }
 

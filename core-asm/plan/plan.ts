@@ -10,6 +10,7 @@ import {
   OP_OPENAT,
   OP_PARK,
   OP_PATCH32,
+  OP_PIDFD_OPEN,
   OP_PROC_PID_WRITE,
   OP_RELEASE,
   OP_SETDOMAINNAME,
@@ -32,6 +33,7 @@ import { v1DeviceWrites } from '../devices/v1';
 import { Json } from '../json';
 import { AT_FDCWD, CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWTIME, CLONE_NEWUSER, O_CLOEXEC } from '../kernel';
 import { containerLinks, hostLinks, settleHostLinks } from '../network/links';
+import { IFLA_NET_NS_PID } from '../network/rtnetlink';
 import { CgroupWrite, cgroupWrites } from '../resources/writes';
 import { filterFlags } from '../seccomp/profile';
 import { namespaceFlag } from '../spec/namespaces';
@@ -50,6 +52,7 @@ import {
 import { becomeProcess, confine } from './process';
 import { ProgramWriter } from './program';
 import { publishPorts, unpublishPorts } from './network';
+import { startResolver } from './wire';
 import { openSharedMemory } from './shared-memory';
 import { openShared, Sources } from './mounts';
 import { connectStdio, cutPropagation, enterRoot, mountRoot, ownStdio, populateRoot, protectPaths } from './rootfs';
@@ -124,7 +127,7 @@ export function planSetup(
       .policy(POLICY_WARN)
       .because('--oom-score-adj');
   program.op(OP_RELEASE).because('network and limits are ready');
-  settleNetwork(program, request);
+  settleNetwork(program, request, pid);
 }
 
 function supervise(program: ProgramWriter, request: Json): void {
@@ -233,7 +236,7 @@ function connectNetwork(program: ProgramWriter, request: Json, pid: i32): void {
   const interfaces = request.child('network').list('interfaces');
   if (interfaces.length == 0) return;
   const messages = new ByteWriter(1024);
-  const patches = hostLinks(messages, interfaces);
+  const patches = hostLinks(messages, interfaces, IFLA_NET_NS_PID);
   const blob = program.blob(messages.view());
   for (let i = 0; i < patches.length; i++)
     program
@@ -245,7 +248,7 @@ function connectNetwork(program: ProgramWriter, request: Json, pid: i32): void {
 }
 
 /** When the container's ends are up: no frame of its first connections is lost. */
-function settleNetwork(program: ProgramWriter, request: Json): void {
+function settleNetwork(program: ProgramWriter, request: Json, pid: i32): void {
   const interfaces = request.child('network').list('interfaces');
   if (interfaces.length == 0) return;
   program.op(OP_WAIT).because('until the container has set its interfaces up');
@@ -257,6 +260,13 @@ function settleNetwork(program: ProgramWriter, request: Json): void {
     .buffer(messages.view())
     .policy(POLICY_IGNORE)
     .because('host end and bridge carry from now on');
+  const resolver = request.child('network').get('resolver');
+  if (resolver != null) {
+    const container = program.op(OP_PIDFD_OPEN).reg(pid).imm(0).into();
+    startResolver(program, resolver, container);
+    program.op(OP_CLOSE).reg(container);
+    program.free(container);
+  }
   program.op(OP_RELEASE).because('the network works');
 }
 

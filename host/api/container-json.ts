@@ -4,7 +4,7 @@ import type { ContainerConfig, Image } from '../types.ts';
 import { configJson } from './config-json.ts';
 import { hostConfigJson } from './host-config-json.ts';
 import { mountPointJson } from './mount-json.ts';
-import { networksJson, noEndpoint, portsJson } from './network-json.ts';
+import { isUp, networksJson, noEndpoint, portsJson } from './container-network-json.ts';
 import { stateJson } from './state-json.ts';
 import type { ContainerSize } from './summary-json.ts';
 
@@ -12,12 +12,13 @@ export function inspectJson(
   { record, files }: Container,
   image: Image | undefined,
   execIds: string[],
+  version: string,
   size?: ContainerSize,
 ): object {
   const { config, state } = record;
   const [path = '', ...args] = [...config.entrypoint, ...config.command];
-  const [first] = Object.values(record.endpoints);
-  const endpoint = first ?? noEndpoint;
+  // These are the default bridge's alone; clients look below Networks for the others.
+  const endpoint = (isUp(record) ? record.endpoints.bridge : undefined) ?? noEndpoint;
   return {
     Id: record.id,
     Created: record.created,
@@ -60,7 +61,7 @@ export function inspectJson(
       IPPrefixLen: endpoint.ipv4PrefixLength,
       IPv6Gateway: endpoint.ipv6Gateway,
       MacAddress: endpoint.mac,
-      Networks: networksJson(record),
+      Networks: networksJson(record, version),
     },
   };
 }

@@ -16,7 +16,7 @@ import {
   untilOf,
 } from './filters.ts';
 import { flag, type Handler, type Route, sendJson } from './http.ts';
-import { portList } from './network-json.ts';
+import { portList } from './container-network-json.ts';
 import { type ContainerSize, summaryJson } from './summary-json.ts';
 
 const FILTERS =
@@ -186,6 +186,7 @@ async function matcher(engine: Engine, filters: Filters): Promise<(record: Conta
         filters.network,
         (network) =>
           network === config.host.networkMode ||
+          network in (config.host.networks ?? {}) ||
           network in endpoints ||
           Object.values(endpoints).some(({ networkId }) => networkId.startsWith(network)),
       ) &&

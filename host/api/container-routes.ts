@@ -23,7 +23,7 @@ export function containerRoutes(engine: Engine): Route[] {
   });
 
   const create: Handler = async (call) => {
-    const input = readCreateBody(await readJson(call));
+    const input = readCreateBody(await readJson(call), call.version);
     const name = call.query.get('name')?.replace(/^\//, '') || undefined;
     const { record } = await engine.create(name, input);
     sendJson(call, { Id: record.id, Warnings: record.warnings }, 201);
@@ -78,6 +78,7 @@ export function containerRoutes(engine: Engine): Route[] {
           container,
           image,
           execs.map(({ id }) => id),
+          call.version,
           flag(call, 'size') ? await containerSize(engine, container) : undefined,
         ),
       );

@@ -2,12 +2,13 @@
 import type { ContainerInput } from '../engine/merge.ts';
 import { GantryError } from '../errors.ts';
 import type { Healthcheck, HostConfig, PortBinding, RestartPolicy } from '../types.ts';
+import { readEndpoints } from './endpoint-fields.ts';
 import { type Fields, readFields } from './fields.ts';
 import { readBinds, readMounts } from './mount-fields.ts';
 import { readResources } from './resource-fields.ts';
 
-/** @throws {GantryError} INVALID_ARGUMENT, UNSUPPORTED with the field's name. */
-export function readCreateBody(body: unknown): ContainerInput {
+/** @param version of the API that the client speaks. @throws {GantryError} INVALID_ARGUMENT, UNSUPPORTED with the field's name. */
+export function readCreateBody(body: unknown, version: string): ContainerInput {
   const config = readFields(body, '');
   const host = config.child('HostConfig');
   const networking = config.child('NetworkingConfig');
@@ -46,7 +47,7 @@ export function readCreateBody(body: unknown): ContainerInput {
     ...(stopTimeout === undefined ? {} : { stopTimeout }),
     ...(healthcheck === undefined ? {} : { healthcheck }),
     ...(shell === undefined ? {} : { shell }),
-    host: readHostConfig(host, networking, config),
+    host: readHostConfig(host, networking, config, version),
   };
   config.ignore('ArgsEscaped', 'OnBuild');
   for (const fields of [config, host, networking]) fields.finish();
@@ -66,15 +67,17 @@ function readHealthcheck(config: Fields): Healthcheck | undefined {
   };
 }
 
-function readHostConfig(host: Fields, networking: Fields, config: Fields): HostConfig {
+function readHostConfig(host: Fields, networking: Fields, config: Fields, version: string): HostConfig {
   const own = host.child('Gantry');
   const disabled = config.flag('NetworkDisabled');
   const networkMode = disabled ? 'none' : networkName(host.text('NetworkMode'));
-  const endpoint = readEndpoint(networking, networkMode);
+  const networks = readEndpoints(networking.map('EndpointsConfig'), version);
+  // Before API 1.44 the address stood beside the networks: it is meant for the first one.
+  const mac = config.text('MacAddress');
+  if (mac) networks[networkMode] = { ...(networks[networkMode] ?? { aliases: [] }), macAddress: mac };
   const maskedPaths = host.texts('MaskedPaths');
   const readonlyPaths = host.texts('ReadonlyPaths');
   const shmSize = host.number('ShmSize');
-  const macAddress = config.text('MacAddress') || endpoint.macAddress;
   const given: HostConfig = {
     autoRemove: host.flag('AutoRemove'),
     resources: readResources(host, own),
@@ -87,8 +90,7 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields): HostC
     dnsSearch: host.texts('DnsSearch') ?? [],
     dnsOptions: host.texts('DnsOptions') ?? [],
     extraHosts: host.texts('ExtraHosts') ?? [],
-    ...endpoint,
-    ...(macAddress ? { macAddress } : {}),
+    networks,
     restartPolicy: readRestartPolicy(host.child('RestartPolicy')),
     capAdd: host.texts('CapAdd') ?? [],
     capDrop: host.texts('CapDrop') ?? [],
@@ -130,42 +132,6 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields): HostC
 
 function networkName(mode: string): string {
   return mode === '' || mode === 'default' ? 'bridge' : mode;
-}
-
-/** What EndpointsConfig says of the one network that a container is created with. */
-function readEndpoint(networking: Fields, networkMode: string): Partial<HostConfig> {
-  const endpoints = networking.map('EndpointsConfig');
-  const names = Object.keys(endpoints);
-  if (names.length === 0) return {};
-  const other = names.find((name) => networkName(name) !== networkMode);
-  if (other !== undefined)
-    throw new GantryError(
-      'UNSUPPORTED',
-      `Cannot create the container in "${other}" too: one network at creation is supported`,
-    );
-  const fields = readFields(endpoints[names[0]!], `NetworkingConfig.EndpointsConfig.${names[0]}`);
-  const ipam = fields.child('IPAMConfig');
-  const [ipv4Address, ipv6Address] = [ipam.text('IPv4Address'), ipam.text('IPv6Address')];
-  const networkAliases = fields.texts('Aliases') ?? [];
-  const macAddress = fields.text('MacAddress');
-  fields.ignore(
-    'NetworkID',
-    'EndpointID',
-    'Gateway',
-    'IPAddress',
-    'IPPrefixLen',
-    'IPv6Gateway',
-    'GlobalIPv6Address',
-    'GlobalIPv6PrefixLen',
-    'DNSNames',
-  );
-  fields.finish();
-  return {
-    ...(networkAliases.length > 0 ? { networkAliases } : {}),
-    ...(ipv4Address ? { ipv4Address } : {}),
-    ...(ipv6Address ? { ipv6Address } : {}),
-    ...(macAddress ? { macAddress } : {}),
-  };
 }
 
 /** {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}; of "8000-8010" the first free one is taken. */

@@ -6,7 +6,7 @@ import { type Call, type Route, readJson, sendJson } from './http.ts';
 
 export function gantryRoutes(engine: Engine): Route[] {
   const plan = async (call: Call): Promise<void> => {
-    const { plan: planned, text, digest } = await engine.plan(readCreateBody(await readJson(call)));
+    const { plan: planned, text, digest } = await engine.plan(readCreateBody(await readJson(call), call.version));
     sendJson(call, {
       text,
       digest,

@@ -1,91 +1,91 @@
-// A container's place in its networks and its ports, in docker's spelling.
-import type { ContainerRecord, Endpoint, Status } from '../engine/record.ts';
+// Networks in docker's spelling: the summary of lists and the whole of inspect.
+import { addressIn, type BridgeNetwork } from '../engine/network/bridge.ts';
+import { toText, toText6 } from '../engine/network/addresses.ts';
+import type { NetworkRecord, Pool } from '../engine/network/definition.ts';
+import type { NetworkEntry } from '../engine/network/registry.ts';
+import type { Member } from '../engine/network/segment.ts';
 
-function endpointJson(endpoint: Endpoint): object {
+/** What there is to show of a network. */
+export interface Network extends Pick<NetworkEntry, 'id' | 'name' | 'driver'> {
+  record: NetworkRecord | undefined;
+  /** The default bridge, where its addresses are not written down. */
+  bridge: BridgeNetwork | undefined;
+  members: Member[];
+}
+
+export async function readNetwork({ id, name, driver, segment }: NetworkEntry): Promise<Network> {
+  const bridge = segment !== undefined && segment.record === undefined ? await segment.preview() : undefined;
+  return { id, name, driver, record: segment?.record, bridge, members: [...(segment?.members.values() ?? [])] };
+}
+
+const NEVER = '0001-01-01T00:00:00Z';
+
+/** @param whole with the containers in it. */
+export function networkJson({ id, name, driver, record, bridge, members }: Network, whole: boolean): object {
   return {
-    IPAMConfig: null,
-    Links: null,
-    Aliases: endpoint.aliases.length > 0 ? endpoint.aliases : null,
-    MacAddress: endpoint.mac,
-    DriverOpts: null,
-    GwPriority: 0,
-    NetworkID: endpoint.networkId,
-    EndpointID: endpoint.endpointId,
-    Gateway: endpoint.gateway,
-    IPAddress: endpoint.ipv4,
-    IPPrefixLen: endpoint.ipv4PrefixLength,
-    IPv6Gateway: endpoint.ipv6Gateway,
-    GlobalIPv6Address: endpoint.ipv6,
-    GlobalIPv6PrefixLen: endpoint.ipv6PrefixLength,
-    DNSNames: endpoint.aliases.length > 0 ? endpoint.aliases : null,
+    Name: name,
+    Id: id,
+    Created: record?.created ?? NEVER,
+    Scope: 'local',
+    Driver: driver,
+    EnableIPv4: true,
+    EnableIPv6: record?.ipv6 ?? bridge?.six !== undefined,
+    IPAM: {
+      Driver: 'default',
+      Options: record !== undefined && Object.keys(record.ipamOptions).length > 0 ? record.ipamOptions : null,
+      Config: record !== undefined ? poolsJson([record.four, record.six]) : bridgeJson(bridge),
+    },
+    Internal: record?.internal ?? false,
+    Attachable: record?.attachable ?? false,
+    Ingress: false,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: whole ? Object.fromEntries(members.map((member) => [member.record.id, memberJson(member)])) : {},
+    Options: record?.options ?? defaultOptions(bridge),
+    Labels: record?.labels ?? {},
   };
 }
 
-/** Where there is no network. */
-export const noEndpoint: Endpoint = {
-  network: '',
-  networkId: '',
-  endpointId: '',
-  mac: '',
-  ipv4: '',
-  ipv4PrefixLength: 0,
-  gateway: '',
-  ipv6: '',
-  ipv6PrefixLength: 0,
-  ipv6Gateway: '',
-  aliases: [],
-};
-
-export function networksJson({ endpoints, config }: ContainerRecord): Record<string, object> {
-  const found = Object.fromEntries(Object.entries(endpoints).map(([name, endpoint]) => [name, endpointJson(endpoint)]));
-  const { networkMode } = config.host;
-  if (Object.keys(found).length > 0 || networkMode.startsWith('container:')) return found;
-  return { [networkMode]: endpointJson(noEndpoint) };
+function poolsJson(pools: (Pool | undefined)[]): object[] {
+  return pools.flatMap((pool) => {
+    if (pool === undefined) return [];
+    return {
+      Subnet: pool.subnet,
+      ...(pool.range === '' ? {} : { IPRange: pool.range }),
+      Gateway: pool.gateway,
+      ...(Object.keys(pool.auxiliary).length === 0 ? {} : { AuxiliaryAddresses: pool.auxiliary }),
+    };
+  });
 }
 
-/** Of its own: who shares the network of the host, or of another container, has none. */
-function hasPorts(networkMode: string, status: Status): boolean {
-  const shared = networkMode === 'host' || networkMode.startsWith('container:');
-  return !shared && (status === 'running' || status === 'paused');
+function bridgeJson(bridge: BridgeNetwork | undefined): object[] {
+  if (bridge === undefined) return [];
+  const { subnet, six } = bridge;
+  const [gateway] = addressIn(subnet).split('/');
+  const four = { Subnet: `${toText(subnet.base)}/${subnet.prefixLength}`, Gateway: gateway };
+  if (six === undefined) return [four];
+  return [four, { Subnet: `${toText6(six.subnet.base)}/${six.subnet.prefixLength}`, Gateway: six.gateway }];
 }
 
-/** {"80/tcp": [{HostIp, HostPort}]}; exposed ports that are not published have null. */
-export function portsJson({ config, ports, state }: ContainerRecord): Record<string, object[] | null> {
-  const found: Record<string, object[] | null> = {};
-  if (!hasPorts(config.host.networkMode, state.status)) return found;
-  for (const port of config.exposedPorts) found[port] = null;
-  for (const { containerPort, protocol, hostIp, hostPort } of ports) {
-    const key = `${containerPort}/${protocol}`;
-    const list = found[key] ?? [];
-    found[key] = [...list, ...addresses(hostIp).map((HostIp) => ({ HostIp, HostPort: String(hostPort) }))];
-  }
-  return found;
+/** What docker's default bridge has. */
+function defaultOptions(bridge: BridgeNetwork | undefined): Record<string, string> {
+  if (bridge === undefined) return {};
+  return {
+    'com.docker.network.bridge.default_bridge': 'true',
+    'com.docker.network.bridge.enable_icc': 'true',
+    'com.docker.network.bridge.enable_ip_masquerade': 'true',
+    'com.docker.network.bridge.host_binding_ipv4': '0.0.0.0',
+    'com.docker.network.bridge.name': bridge.name,
+  };
 }
 
-function addresses(hostIp: string): string[] {
-  return hostIp === '' ? ['0.0.0.0', '::'] : [hostIp];
-}
-
-interface PortJson {
-  IP?: string;
-  PrivatePort: number;
-  PublicPort?: number;
-  Type: string;
-}
-
-/** Ports of a list: published ones on each address, then the exposed. */
-export function portList({ ports, state, config }: ContainerRecord): PortJson[] {
-  if (!hasPorts(config.host.networkMode, state.status)) return [];
-  const published = ports.flatMap(({ containerPort, protocol, hostIp, hostPort }) =>
-    addresses(hostIp).map((IP) => ({ IP, PrivatePort: containerPort, PublicPort: hostPort, Type: protocol })),
-  );
-  const isPublished = (port: string): boolean =>
-    ports.some(({ containerPort, protocol }) => port === `${containerPort}/${protocol}`);
-  const exposed = config.exposedPorts
-    .filter((port) => !isPublished(port))
-    .map((port) => {
-      const [number, type = 'tcp'] = port.split('/');
-      return { PrivatePort: Number(number), Type: type };
-    });
-  return [...published, ...exposed];
+function memberJson({ record, endpoint }: Member): object {
+  const { endpointId, mac, ipv4, ipv4PrefixLength, ipv6, ipv6PrefixLength } = endpoint;
+  return {
+    Name: record.name,
+    EndpointID: endpointId,
+    MacAddress: mac,
+    IPv4Address: `${ipv4}/${ipv4PrefixLength}`,
+    IPv6Address: ipv6 === '' ? '' : `${ipv6}/${ipv6PrefixLength}`,
+  };
 }

@@ -89,11 +89,5 @@ export function refusedRoutes(): Route[] {
       'no cluster volumes',
       'PUT /volumes/:name',
     ),
-    ...later('list networks', 'GET /networks'),
-    ...later(
-      'manage networks',
-      ...['GET /networks/:id', 'DELETE /networks/:id', 'POST /networks/create', 'POST /networks/prune'],
-      ...['POST /networks/:id/connect', 'POST /networks/:id/disconnect'],
-    ),
   ];
 }

@@ -6,6 +6,7 @@ import { execRoutes } from './exec-routes.ts';
 import { gantryRoutes } from './gantry-routes.ts';
 import type { Route } from './http.ts';
 import { imageRoutes } from './image-routes.ts';
+import { networkRoutes } from './network-routes.ts';
 import { refusedRoutes } from './refused-routes.ts';
 import { eventRoutes } from './event-routes.ts';
 import { systemRoutes } from './system-routes.ts';
@@ -20,6 +21,7 @@ export function allRoutes(engine: Engine): Route[] {
     ...execRoutes(engine),
     ...imageRoutes(engine),
     ...volumeRoutes(engine),
+    ...networkRoutes(engine),
     ...gantryRoutes(engine),
     // Behind the others: what is carried out is not refused.
     ...refusedRoutes(),

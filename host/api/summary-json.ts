@@ -1,7 +1,7 @@
 // A container in a list, in docker's spelling.
 import type { ContainerRecord } from '../engine/record.ts';
 import { mountPointJson } from './mount-json.ts';
-import { networksJson, portList } from './network-json.ts';
+import { networksJson, portList } from './container-network-json.ts';
 import { statusText } from './status-text.ts';
 
 /** Bytes of a container's own layer, and of that with the image's. */

@@ -17,6 +17,10 @@ const volumes =
   (name: string): Load =>
   async () =>
     (await import('./volumes.ts')).commands[name]!;
+const networks =
+  (name: string): Load =>
+  async () =>
+    (await import('./networks.ts')).commands[name]!;
 const prune =
   (name: string): Load =>
   async () =>
@@ -60,6 +64,13 @@ const table: Record<string, Load> = {
   'volume inspect': volumes('inspect'),
   'volume rm': volumes('rm'),
   'volume prune': prune('volume'),
+  'network ls': networks('ls'),
+  'network create': networks('create'),
+  'network inspect': networks('inspect'),
+  'network connect': networks('connect'),
+  'network disconnect': networks('disconnect'),
+  'network rm': networks('rm'),
+  'network prune': prune('network'),
   'system dial-stdio': async () => (await import('./dial-stdio.ts')).dialStdio,
   info: async () => (await import('./system.ts')).info,
   version: async () => (await import('./system.ts')).version,
@@ -96,6 +107,13 @@ const groups: Record<string, Record<string, string>> = {
     list: 'volume ls',
     remove: 'volume rm',
   },
+  network: {
+    ...Object.fromEntries(
+      ['ls', 'create', 'inspect', 'connect', 'disconnect', 'rm', 'prune'].map((name) => [name, `network ${name}`]),
+    ),
+    list: 'network ls',
+    remove: 'network rm',
+  },
   system: { ...same('info events'), 'dial-stdio': 'system dial-stdio' },
 };
 
@@ -105,7 +123,6 @@ const absent: Record<string, string> = {
   buildx: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
   login: 'What "docker login" stored in ~/.docker/config.json is used',
   logout: 'What "docker login" stored in ~/.docker/config.json is used',
-  network: 'gantry run --network has bridge, host, none and container:NAME',
   push: '"gantry save" writes an archive that skopeo and docker can push',
   ...Object.fromEntries(
     ['commit', 'compose', 'context', 'diff', 'export', 'import', 'search', 'swarm'].map((name) => [name, '']),

@@ -7,7 +7,7 @@ interface Entry {
   summary: string;
   flags: { name: string; short?: string; help: string }[];
   /** What its arguments name. */
-  objects: 'containers' | 'copies' | 'images' | 'volumes' | '';
+  objects: 'containers' | 'copies' | 'images' | 'networks' | 'volumes' | '';
 }
 
 async function entries(table: CommandTable): Promise<Entry[]> {
@@ -16,13 +16,15 @@ async function entries(table: CommandTable): Promise<Entry[]> {
       const { summary, flags, usage } = await table.load(name);
       const objects = /CONTAINER:/.test(usage)
         ? 'copies'
-        : /CONTAINER/.test(usage)
+        : /CONTAINER/.test(usage) && !name.startsWith('network ')
           ? 'containers'
           : /IMAGE/.test(usage)
             ? 'images'
             : /VOLUME/.test(usage) && name !== 'volume create'
               ? 'volumes'
-              : '';
+              : /NETWORK/.test(usage)
+                ? 'networks'
+                : '';
       return { name, summary, flags: flags.filter(({ hidden }) => !hidden), objects } as Entry;
     }),
   );
@@ -31,6 +33,7 @@ async function entries(table: CommandTable): Promise<Entry[]> {
 const lister = {
   containers: "gantry ps -a --format '{{.Names}}'",
   copies: "gantry ps -a --format '{{.Names}}:'",
+  networks: "gantry network ls --format '{{.Name}}'",
   volumes: 'gantry volume ls -q',
   images: "gantry images --format '{{.Repository}}:{{.Tag}}'",
   '': 'true',

@@ -5,6 +5,7 @@ import { pairs, readEnvironment, readLabels } from './environment.ts';
 import type { Parsed } from './flags.ts';
 import { parseDevice, parseVolume } from './mount-flag.ts';
 import { parseMount } from './mount-option.ts';
+import { networking } from './network-flag.ts';
 import { parseExposed, parsePublished } from './ports.ts';
 import { parseBytes, parseBytesOrUnlimited, parseDuration } from './units.ts';
 
@@ -32,7 +33,7 @@ export function createBody(
   const volumes = parsed.list('volume').map(parseVolume);
   const entrypoint = parsed.value('entrypoint');
   const stopTimeout = parsed.number('stop-timeout');
-  const network = parsed.value('network') ?? parsed.value('net') ?? 'default';
+  const network = networking(parsed);
   return {
     Image,
     ...(Cmd.length > 0 ? { Cmd } : {}),
@@ -66,7 +67,7 @@ export function createBody(
       ),
       VolumesFrom: parsed.list('volumes-from'),
       VolumeDriver: parsed.value('volume-driver') ?? '',
-      NetworkMode: network,
+      NetworkMode: network.mode,
       PortBindings: bindings(published),
       PublishAllPorts: parsed.switch('publish-all'),
       Dns: parsed.list('dns'),
@@ -98,7 +99,7 @@ export function createBody(
       LogConfig: { Type: parsed.value('log-driver') ?? '', Config: pairs(parsed.list('log-opt')) },
       Gantry: own(parsed),
     },
-    ...endpoint(parsed, network),
+    ...network.config,
   };
 }
 
@@ -110,17 +111,6 @@ function own(parsed: Parsed): object {
     uidMaps: parsed.list('uidmap'),
     gidMaps: parsed.list('gidmap'),
     unified: pairs(parsed.list('cgroup-conf')),
-  };
-}
-
-function endpoint(parsed: Parsed, network: string): object {
-  const Aliases = parsed.list('network-alias');
-  const [IPv4Address, IPv6Address, MacAddress] = ['ip', 'ip6', 'mac-address'].map((name) => parsed.value(name) ?? '');
-  if (Aliases.length === 0 && !IPv4Address && !IPv6Address && !MacAddress) return {};
-  return {
-    NetworkingConfig: {
-      EndpointsConfig: { [network]: { Aliases, MacAddress, IPAMConfig: { IPv4Address, IPv6Address } } },
-    },
   };
 }
 

@@ -1,4 +1,4 @@
-// `container prune`, `image prune`, `volume prune`: what nobody uses goes, once the user agrees.
+// `container prune`, `image prune`, `network prune`, `volume prune`: what nobody uses goes, once the user agrees.
 import { createInterface } from 'node:readline';
 import type { Command } from './command.ts';
 import { filtersOf } from './format.ts';
@@ -8,7 +8,9 @@ interface Pruned {
   ContainersDeleted?: string[];
   ImagesDeleted?: { Untagged?: string; Deleted?: string }[];
   VolumesDeleted?: string[];
-  SpaceReclaimed: number;
+  NetworksDeleted?: string[] | null;
+  /** Networks take none. */
+  SpaceReclaimed?: number;
 }
 
 async function agreed(warning: string): Promise<boolean> {
@@ -48,7 +50,8 @@ function prune({ path, summary, warning, all, title, names }: Kind): Command {
       const pruned = await api.send<Pruned>('POST', `${path}/prune`, { query: { filters } });
       const gone = names(pruned);
       if (gone.length > 0) process.stdout.write(`${title}:\n${gone.join('\n')}\n\n`);
-      process.stdout.write(`Total reclaimed space: ${decimalSize(pruned.SpaceReclaimed)}\n`);
+      if (pruned.SpaceReclaimed !== undefined)
+        process.stdout.write(`Total reclaimed space: ${decimalSize(pruned.SpaceReclaimed)}\n`);
       return 0;
     },
   };
@@ -76,6 +79,13 @@ export const commands: Record<string, Command> = {
       (ImagesDeleted ?? []).map(({ Untagged, Deleted }) =>
         Untagged === undefined ? `deleted: ${Deleted}` : `untagged: ${Untagged}`,
       ),
+  }),
+  network: prune({
+    path: '/networks',
+    summary: 'Remove all unused networks',
+    warning: 'This will remove all networks of your own that no running container uses.',
+    title: 'Deleted Networks',
+    names: ({ NetworksDeleted }) => NetworksDeleted ?? [],
   }),
   volume: prune({
     path: '/volumes',

@@ -24,7 +24,8 @@ import { type ContainerInput, mergeConfig } from './merge.ts';
 import { previewMounts, settleMounts, unsettleMounts } from './mounts.ts';
 import { checkName, newId } from './names.ts';
 import { createNetworks, privateSysctls } from './network/networks.ts';
-import { checkNetworkOptions } from './network/options.ts';
+import { createNetworkOperations, type NetworkOperations } from './network/operations.ts';
+import { checkNetworkOptions, settleNetworks } from './network/options.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { readRecords } from './state-store.ts';
@@ -52,6 +53,7 @@ export interface Engine extends Lifecycle {
   readonly backend: Backend;
   readonly images: ImageStore;
   readonly volumes: Volumes;
+  readonly networks: NetworkOperations;
   readonly events: Events;
   readonly execs: Execs;
   readonly copies: Copies;
@@ -98,7 +100,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     volumeMounts: createVolumeMounts(backend, events, volumes),
     trash,
     events,
-    networks: createNetworks(backend, paths.dataRoot),
+    networks: createNetworks(backend, paths.dataRoot, files.of),
   };
 
   const containers = new Map<string, Container>();
@@ -195,6 +197,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     backend,
     images,
     volumes,
+    networks: createNetworkOperations(context),
     events: context.events,
     execs,
     copies: createCopies(context),
@@ -208,6 +211,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const config = mergeConfig(input, image);
       checkNetworkOptions(config, input.hostname);
       validateHealthcheck(config.healthcheck);
+      settleNetworks(config.host, context.networks.registry.find);
       if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
         throw new GantryError('INVALID_ARGUMENT', "Cannot create 'AutoRemove' container with restart policy");
       const id = newId();
@@ -241,6 +245,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const image = await images.find(input.image);
       const config = mergeConfig(input, image);
       checkNetworkOptions(config, input.hostname);
+      settleNetworks(config.host, context.networks.registry.find);
       const facts = await backend.facts(namedDevices(config));
       const record = newRecord(PLANNED_ID, 'planned', input, config);
       chooseIds(record);
@@ -271,7 +276,9 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   };
 
   const found = [files.containers, files.running].map((path) => readRecords<ContainerRecord>(path, 'container.json'));
-  Object.assign(engine, { damaged: [...found.flatMap(({ damaged }) => damaged), ...volumes.damaged] });
+  Object.assign(engine, {
+    damaged: [...found.flatMap(({ damaged }) => damaged), ...volumes.damaged, ...context.networks.registry.damaged],
+  });
   for (const record of found.flatMap(({ records }) => records))
     containers.set(record.id, createContainer(context, record));
   for (const { record } of containers.values()) names.keep(record.name, record.id);

@@ -21,11 +21,15 @@ export interface ContainerFiles {
   resolvConf: string;
   /** Unix socket of its supervisor. */
   controlSocket: string;
+  /** Unix socket of its resolver, in user-defined networks. */
+  resolver: string;
 }
 
 export interface EngineFiles {
   containers: string;
   volumes: string;
+  /** Holds a directory for each user-defined network, named by its ID. */
+  networks: string;
   trash: string;
   /** Holds the containers' run directories, named by the first digits of their IDs. */
   running: string;
@@ -44,6 +48,7 @@ export function engineFiles({ dataRoot, memoryRoot }: EnginePaths): EngineFiles 
   return {
     containers,
     volumes: join(dataRoot, 'volumes'),
+    networks: join(dataRoot, 'networks'),
     trash: join(dataRoot, 'trash'),
     running,
     emptyDirectory: join(dataRoot, 'empty'),
@@ -64,6 +69,7 @@ export function engineFiles({ dataRoot, memoryRoot }: EnginePaths): EngineFiles 
         hostname: join(runDirectory, 'hostname'),
         resolvConf: join(runDirectory, 'resolv.conf'),
         controlSocket: join(runDirectory, 'control'),
+        resolver: join(runDirectory, 'names'),
       };
     },
   };
@@ -72,7 +78,7 @@ export function engineFiles({ dataRoot, memoryRoot }: EnginePaths): EngineFiles 
 /** Makes the fixed directories; `fresh`: the data root had none. The two empty ones are what masks and pivots use; nothing is ever put into them. */
 export function makeDirectories(files: EngineFiles): { fresh: boolean } {
   const fresh = !existsSync(files.containers);
-  for (const path of [files.containers, files.volumes, files.trash, files.running])
+  for (const path of [files.containers, files.volumes, files.networks, files.trash, files.running])
     mkdirSync(path, { recursive: true, mode: 0o700 });
   for (const path of [files.emptyDirectory, `${files.emptyDirectory}-mask`])
     mkdirSync(path, { recursive: true, mode: 0o555 });

@@ -79,7 +79,9 @@ export interface Endpoint {
   ipv6: string;
   ipv6PrefixLength: number;
   ipv6Gateway: string;
-  aliases: string[];
+  /** In the container: "eth0", and its index. */
+  interfaceName: string;
+  interfaceIndex: number;
 }
 
 export interface ContainerRecord {
@@ -95,6 +97,8 @@ export interface ContainerRecord {
   endpoints: Record<string, Endpoint>;
   /** Published while it runs, host ports settled. */
   ports: PortBinding[];
+  /** Name of the network that they lead to. */
+  publishedBy?: string;
   warnings: string[];
   /** Its user namespace: its own is settled at creation, another container's at start; absent: the host's. */
   idMaps?: IdMaps;

@@ -6,13 +6,14 @@ import type { Backend } from '../backend.ts';
 import { planControl, planRemoval, planSpread } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { cgroupDirectories } from './cgroup-layout.ts';
-import { type Connection, openConnection } from './connection.ts';
+import { type Connection, type Listener, openConnection } from './connection.ts';
 import { createExecutor, findExecutor } from './executor.ts';
 import { createFacts } from './facts.ts';
 import { encodeFrame, frames, readFailure } from './frames.ts';
 import { planFailure } from './plan-failure.ts';
 import { createPool } from './pool.ts';
 import { readProcesses } from './processes.ts';
+import { serveResolver } from './resolver.ts';
 import { attachFlags, readExit, superviseProcess } from './running-process.ts';
 import { readStats } from './stats.ts';
 
@@ -33,24 +34,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
   const facts = createFacts();
   const pool = createPool(executor, facts);
 
-  const run = async (program: Uint8Array): Promise<void> => {
-    await new Promise<void>((resolve, reject) => {
-      let failure: GantryError | undefined;
-      let done = false;
-      executor
-        .connect({
-          frame(frame) {
-            if (frame.type === FRAME_FAILED) failure = planFailure(program, readFailure(frame));
-            else if (frame.type === FRAME_DONE) done = true;
-          },
-          closed(cause) {
-            if (done) resolve();
-            else reject(failure ?? new GantryError('PLAN_FAILED', 'Cannot run the program: no answer', { cause }));
-          },
-        })
-        .then((connection) => connection.send(frames.run(program)), reject);
-    });
-  };
+  const run = (program: Uint8Array): Promise<void> => runOn((listener) => executor.connect(listener), program);
 
   const lost = (teardown: Uint8Array | undefined) =>
     teardown === undefined ? undefined : () => run(teardown).catch(() => {});
@@ -112,6 +96,13 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       return started;
     },
     run,
+    wire: (controlSocket, program) =>
+      runOn(async (listener) => {
+        const connection = await enter(controlSocket);
+        connection.listen(listener);
+        return connection;
+      }, program),
+    resolve: serveResolver,
     async spread(directories) {
       await run(planSpread(await facts(), directories));
     },
@@ -141,6 +132,24 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       }
     },
   };
+}
+
+/** Runs a program that starts no process over a fresh connection. */
+async function runOn(connect: (listener: Listener) => Promise<Connection>, program: Uint8Array): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    let failure: GantryError | undefined;
+    let done = false;
+    connect({
+      frame(frame) {
+        if (frame.type === FRAME_FAILED) failure = planFailure(program, readFailure(frame));
+        else if (frame.type === FRAME_DONE) done = true;
+      },
+      closed(cause) {
+        if (done) resolve();
+        else reject(failure ?? new GantryError('PLAN_FAILED', 'Cannot run the program: no answer', { cause }));
+      },
+    }).then((connection) => connection.send(frames.run(program)), reject);
+  });
 }
 
 /** Of an interface that is up, in this process's network namespace: /sys may show another one's. */

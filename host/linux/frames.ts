@@ -1,15 +1,16 @@
 // Frames of the executor's socket (layout in core-asm/abi.ts): encoding, incremental decoding, payloads.
 import {
+  FRAME_ANSWER,
   FRAME_ATTACH,
-  FRAME_EXEC,
   FRAME_HEADER,
   FRAME_HELLO,
   FRAME_MAX,
+  FRAME_EXEC,
   FRAME_PREPARE,
+  FRAME_QUESTION,
   FRAME_RESIZE,
   FRAME_RUN,
   FRAME_SIGNAL,
-  FRAME_TORN_DOWN,
 } from '../../core-asm/abi.ts';
 import { GantryError } from '../errors.ts';
 
@@ -91,7 +92,7 @@ function readHeader(bytes: Uint8Array, at: number): { length: number; frame: { t
     throw malformed(`a frame of ${length} bytes exceeds the limit of ${FRAME_MAX}`);
   if (view.getUint16(6, true) !== 0) throw malformed('the reserved bytes of a frame are not zero');
   if (stream > 2) throw malformed(`"${stream}" is no stream`);
-  const known = (type >= FRAME_PREPARE && type <= FRAME_EXEC) || (type >= FRAME_HELLO && type <= FRAME_TORN_DOWN);
+  const known = (type >= FRAME_PREPARE && type <= FRAME_ANSWER) || (type >= FRAME_HELLO && type <= FRAME_QUESTION);
   if (!known) throw malformed(`"${type}" is no type of frame`);
   return { length, frame: { type, stream } };
 }

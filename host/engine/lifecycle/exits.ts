@@ -1,7 +1,7 @@
 // The end of a container's process: told at once, torn down, then restarted, removed or left.
 import type { Backend, Exit, RunningProcess } from '../../backend.ts';
 import type { Container } from '../container.ts';
-import type { Announce } from '../container-events.ts';
+import { type Announce, announceNetworks } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import type { HealthMonitor } from './health.ts';
 import type { Removal } from './removal.ts';
@@ -28,7 +28,7 @@ export interface Exiting {
 }
 
 export function createExits({
-  context: { backend, networks, volumeMounts },
+  context: { backend, events, networks, volumeMounts },
   announce,
   health,
   restarts,
@@ -58,6 +58,7 @@ export function createExits({
     if (oomKilled) announce(container, 'oom');
     const ranSeconds = Math.max(0, Math.floor((Number(finishedAt / 1_000_000n) - Date.parse(state.startedAt)) / 1000));
     announce(container, 'die', { execDuration: String(ranSeconds), exitCode: String(exitCode) });
+    announceNetworks(events, container.record, 'disconnect');
     container.tellExit(exitCode);
   };
 

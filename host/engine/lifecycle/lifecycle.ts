@@ -132,6 +132,7 @@ export function createLifecycle(
       if (running === undefined) return exits.missed(container);
       container.began(running);
       exits.watch(container, running);
+      networks.serve(record);
       if (record.state.status === 'running') health.watch(container);
     },
     resume: (container) =>

@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { RunningProcess } from '../../backend.ts';
 import { GantryError } from '../../errors.ts';
 import type { Container } from '../container.ts';
-import type { Announce } from '../container-events.ts';
+import { type Announce, announceNetworks } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { sharedIdMaps } from '../id-maps.ts';
 import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
@@ -27,7 +27,7 @@ export interface Starting {
 export type Begin = (container: Container) => Promise<boolean>;
 
 export function createStart({ context, find, announce, watch, discard }: Starting): Begin {
-  const { backend, images, networks, volumeMounts, volumes } = context;
+  const { backend, events, images, networks, volumeMounts, volumes } = context;
 
   const failed = async (container: Container, error: unknown): Promise<void> => {
     const { record } = container;
@@ -57,11 +57,13 @@ export function createStart({ context, find, announce, watch, discard }: Startin
       if (shared !== undefined) record.idMaps = shared;
       else if (host.userMode.startsWith('container:')) delete record.idMaps;
       const attachment = await networks.attach(record, find);
-      Object.assign(record, { endpoints: attachment.endpoints, ports: attachment.ports });
+      const { endpoints, ports, publishedBy } = attachment;
+      Object.assign(record, { endpoints, ports, publishedBy });
+      const resolver = attachment.network.resolver?.address;
       const hostname = record.config.hostname || record.id.slice(0, 12);
       const [, owner] = /^container:(.+)$/.exec(host.networkMode) ?? [];
       if (owner !== undefined) shareNetworkFiles(files, context.files.of(find(owner).id));
-      else writeNetworkFiles(files, record.config, hostname, Object.values(attachment.endpoints));
+      else writeNetworkFiles(files, record.config, hostname, Object.values(endpoints), resolver);
       if (host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
       await volumeMounts.acquire(record);
@@ -99,6 +101,8 @@ export function createStart({ context, find, announce, watch, discard }: Startin
         health: freshHealth(record.config, record.state.health),
       });
       watch(container, running);
+      if (resolver !== undefined) networks.serve(record);
+      announceNetworks(events, record, 'connect');
       announce(container, 'start');
       return true;
     } catch (error) {

@@ -35,7 +35,7 @@ function sizeOf({ prefixLength }: Subnet): number {
   return 2 ** (32 - prefixLength);
 }
 
-function overlaps(a: Subnet, b: Subnet): boolean {
+export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
 }
 
@@ -75,35 +75,73 @@ export function freeSubnet(taken: Subnet[] = []): Subnet | undefined {
   return found === undefined ? undefined : { base: toNumber(found[0]), prefixLength: found[1] };
 }
 
-/** The first address behind the gateway (.1) that is not taken; the broadcast address is left out. */
-export function freeAddress(subnet: Subnet, taken: Set<number>, from = subnet.base + 2): number | undefined {
-  const last = subnet.base + sizeOf(subnet) - 2;
-  for (let address = Math.max(from, subnet.base + 2); address <= last; address++)
-    if (!taken.has(address)) return address;
-  for (let address = subnet.base + 2; address < from; address++) if (!taken.has(address)) return address;
+/** Addresses of a range that containers can have: inside the subnet, not its own nor the one for all in it. */
+function bounds(subnet: Subnet, range: Subnet): [number, number] {
+  return [
+    Math.max(range.base, subnet.base + 1),
+    Math.min(range.base + sizeOf(range) - 1, subnet.base + sizeOf(subnet) - 2),
+  ];
+}
+
+/** The next address of the range that is not taken, from `from` on and around. */
+export function freeAddress(subnet: Subnet, taken: Set<number>, from = 0, range = subnet): number | undefined {
+  const [first, last] = bounds(subnet, range);
+  const start = from < first || from > last ? first : from;
+  for (let address = start; address <= last; address++) if (!taken.has(address)) return address;
+  for (let address = first; address < start; address++) if (!taken.has(address)) return address;
   return undefined;
 }
 
-/** An address that a container can have: not the network's own, its gateway's or its broadcast address. */
+export function contains(subnet: Subnet, address: number): boolean {
+  return address >= subnet.base && address < subnet.base + sizeOf(subnet);
+}
+
+/** An address that a container can have: not the network's own or its broadcast address. */
 export function isUsable(subnet: Subnet, address: number): boolean {
-  return address > subnet.base + 1 && address < subnet.base + sizeOf(subnet) - 1;
+  const [first, last] = bounds(subnet, subnet);
+  return address >= first && address <= last;
 }
 
-/** A unique local network of 64 bits (RFC 4193): "fd12:3456:789a::". */
-export function newPrefix6(): string {
+export interface Subnet6 {
+  base: bigint;
+  prefixLength: number;
+}
+
+/** A unique local network of 64 bits (RFC 4193): "fd12:3456:789a::/64". */
+export function newSubnet6(): string {
   const [first, ...rest] = randomBytes(6).toString('hex').match(/..../g)!;
-  return `fd${first!.slice(2)}:${rest.map((group) => group.replace(/^0{1,3}/, '')).join(':')}::`;
+  return `${canonical6(`fd${first!.slice(2)}:${rest.join(':')}::`)}/64`;
 }
 
-/** The address of a container in the IPv6 network: the same number in it as in the IPv4 one. */
-export function twin6(prefix6: string, subnet: Subnet, address: number): string {
-  return canonical6(`${prefix6}${(address - subnet.base).toString(16)}`);
+export function toNumber6(address: string): bigint {
+  const [head = '', tail] = canonical6(address).split('::');
+  const groups = (text = ''): string[] => (text === '' ? [] : text.split(':'));
+  const missing = 8 - groups(head).length - groups(tail).length;
+  const all = [
+    ...groups(head),
+    ...Array.from({ length: tail === undefined ? 0 : missing }, () => '0'),
+    ...groups(tail),
+  ];
+  return all.reduce((value, group) => (value << 16n) | BigInt(Number.parseInt(group, 16)), 0n);
 }
 
-/** The number in the IPv4 network whose twin this address is; undefined where it is none. */
-export function numberOfTwin(prefix6: string, subnet: Subnet, address6: string): number | undefined {
-  const rest = address6.startsWith(prefix6) ? address6.slice(prefix6.length) : '';
-  return /^[0-9a-f]{1,4}$/.test(rest) ? subnet.base + Number.parseInt(rest, 16) : undefined;
+export function toText6(value: bigint): string {
+  const hex = value.toString(16).padStart(32, '0').match(/..../g)!;
+  return canonical6(hex.join(':'));
+}
+
+export function parseSubnet6(text: string): Subnet6 {
+  const [address = '', length = '128'] = text.split('/');
+  const size = 1n << BigInt(128 - Number(length));
+  return { base: (toNumber6(address) / size) * size, prefixLength: Number(length) };
+}
+
+export function contains6({ base, prefixLength }: Subnet6, address: bigint): boolean {
+  return address >= base && address < base + (1n << BigInt(128 - prefixLength));
+}
+
+export function overlaps6(a: Subnet6, b: Subnet6): boolean {
+  return contains6(a, b.base) || contains6(b, a.base);
 }
 
 /** RFC 5952; the text itself where it is no IPv6 address. */

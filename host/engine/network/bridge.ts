@@ -1,4 +1,4 @@
-// The default bridge of this engine: made when the first container needs it, removed with the last engine that ran it.
+// A bridge of this host: made when the first container needs it, removed with the last engine that ran it.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Backend } from '../../backend.ts';
@@ -6,21 +6,47 @@ import { type Bridge, planBridge, planBridgeClaim, planBridgeRemoval, planBridge
 import { GantryError } from '../../errors.ts';
 import type { HostFacts } from '../../plan-types.ts';
 import { readRecord, writeRecord } from '../state-store.ts';
-import { freeSubnet, newPrefix6, parseSubnet, type Subnet, toText } from './addresses.ts';
+import {
+  freeSubnet,
+  newSubnet6,
+  parseSubnet,
+  parseSubnet6,
+  type Subnet,
+  type Subnet6,
+  toText,
+  toText6,
+} from './addresses.ts';
 import { announcedInterfaces, wantsIPv6 } from './ipv6.ts';
 
 /** The network as containers see it. */
 export interface BridgeNetwork {
+  /** What users call it. */
+  label: string;
+  /** Of the interface; its tables have the same. */
   name: string;
   /** Interface index. */
   index: number;
   subnet: Subnet;
+  /** Where addresses are given from. */
+  range: Subnet;
   gateway: string;
-  /** "fd12:3456:789a::", of 64 bits; empty: no IPv6. */
-  prefix6: string;
+  /** Absent: no IPv6. */
+  six?: { subnet: Subnet6; range: Subnet6; gateway: string };
+  /** Addresses that no container gets unasked or asked: the gateways', and those kept for others. */
+  reserved: Set<string>;
+  /** Bytes; 0: the kernel's default. */
+  mtu: number;
+  /** Nothing leads in or out. */
+  internal: boolean;
+  /** Containers do not reach each other. */
+  isolated: boolean;
+  /** Containers keep their addresses outside: no masquerading. */
+  direct: boolean;
+  /** Where ports without an address are published; empty: everywhere. */
+  hostIp: string;
 }
 
-export interface DefaultBridge {
+export interface HostBridge {
   readonly name: string;
   /** Makes it where it is missing; cheap when it is there, and then gives the same object. @throws {GantryError} PLAN_FAILED. */
   ensure(): Promise<BridgeNetwork>;
@@ -34,7 +60,8 @@ export interface DefaultBridge {
 interface BridgeRecord {
   /** "172.17.0.1/16". */
   address: string;
-  prefix6?: string;
+  /** "fd12:3456:789a::/64". */
+  subnet6?: string;
 }
 
 /** "gantry0" for the user's own engine; an engine with a data root of its own has a bridge of its own. */
@@ -43,45 +70,94 @@ export function bridgeName(dataRoot: string): string {
   return `gantry-${createHash('sha256').update(dataRoot).digest('hex').slice(0, 8)}`;
 }
 
-export function createDefaultBridge(backend: Backend, dataRoot: string): DefaultBridge {
+/** A bridge of which all is known ahead. */
+export function createBridge(backend: Backend, network: Omit<BridgeNetwork, 'index'>): HostBridge {
+  const { name, gateway, subnet } = network;
+  const address = `${gateway}/${subnet.prefixLength}`;
+  return keepBridge(backend, name, {
+    async make(there) {
+      const facts = await backend.facts();
+      const spec = bridgeOf(network, address);
+      const index = there ?? (await makeFresh(backend, facts, spec, () => address)).index;
+      await backend.run(planBridgeUp(facts, spec, index, announcedInterfaces()));
+      return { ...network, index };
+    },
+    preview: (index) => ({ ...network, index }),
+  });
+}
+
+/** The one that every engine has: its subnet is chosen when it is made. @param others subnets of other networks. */
+export function createDefaultBridge(backend: Backend, dataRoot: string, others: () => Subnet[]): HostBridge {
   const path = join(dataRoot, 'bridge.json');
   const name = bridgeName(dataRoot);
-  let making: Promise<BridgeNetwork> | undefined;
 
-  const networkOf = ({ address, prefix6 = '' }: BridgeRecord, index: number): BridgeNetwork => {
+  const networkOf = ({ address, subnet6 }: BridgeRecord, index: number): BridgeNetwork => {
     const gateway = address.split('/')[0]!;
-    return { name, index, subnet: parseSubnet(address), gateway, prefix6 };
+    const subnet = parseSubnet(address);
+    const six = subnet6 === undefined ? undefined : parseSubnet6(subnet6);
+    const gateway6 = six === undefined ? '' : toText6(six.base + 1n);
+    return {
+      label: 'bridge',
+      name,
+      index,
+      subnet,
+      range: subnet,
+      gateway,
+      ...(six === undefined ? {} : { six: { subnet: six, range: six, gateway: gateway6 } }),
+      reserved: new Set([gateway, gateway6]),
+      mtu: 0,
+      internal: false,
+      isolated: false,
+      direct: false,
+      hostIp: '',
+    };
   };
 
-  const make = async (): Promise<BridgeNetwork> => {
-    const facts = await backend.facts();
-    const known = readRecord<BridgeRecord>(path);
-    const prefix6 = wantsIPv6() ? (known?.prefix6 ?? newPrefix6()) : '';
-    const there = await backend.interfaceIndex(name);
-    const made =
-      there !== undefined && known !== undefined
-        ? { index: there, address: known.address }
-        : await makeFresh(backend, facts, name);
-    const record = { ...made, ...(prefix6 === '' ? {} : { prefix6 }) };
-    await backend.run(planBridgeUp(facts, bridgeOf(name, record), made.index, announcedInterfaces()));
-    // A network that is switched off for a while keeps its number.
-    const kept = { address: made.address, prefix6: known?.prefix6 ?? prefix6 };
-    if (known?.address !== kept.address || known.prefix6 !== kept.prefix6) writeRecord(path, kept);
-    return networkOf(record, made.index);
-  };
+  return keepBridge(backend, name, {
+    async make(there) {
+      const facts = await backend.facts();
+      const known = readRecord<BridgeRecord>(path);
+      const subnet6 = wantsIPv6() ? (known?.subnet6 ?? newSubnet6()) : undefined;
+      const choose = (tried: Subnet[]): string => addressIn(chooseSubnet([...tried, ...others()]));
+      const made =
+        there !== undefined && known !== undefined
+          ? { index: there, address: known.address }
+          : await makeFresh(backend, facts, { name, mtu: 0 }, choose);
+      const record = { address: made.address, ...(subnet6 === undefined ? {} : { subnet6 }) };
+      const network = networkOf(record, made.index);
+      await backend.run(planBridgeUp(facts, bridgeOf(network, made.address), made.index, announcedInterfaces()));
+      // A network that is switched off for a while keeps its number.
+      const kept = { ...record, ...(known?.subnet6 === undefined ? {} : { subnet6: known.subnet6 }) };
+      if (known?.address !== kept.address || known.subnet6 !== kept.subnet6) writeRecord(path, kept);
+      return network;
+    },
+    preview(index) {
+      const { address = addressIn(chooseSubnet(others())), subnet6 } = readRecord<BridgeRecord>(path) ?? {};
+      return networkOf({ address, ...(wantsIPv6() ? { subnet6: subnet6 ?? PREVIEWED_SUBNET6 } : {}) }, index);
+    },
+  });
+}
 
+interface Making {
+  /** @param there index of the interface, where it is up already. */
+  make(there: number | undefined): Promise<BridgeNetwork>;
+  preview(index: number): BridgeNetwork;
+}
+
+function keepBridge(backend: Backend, name: string, { make, preview }: Making): HostBridge {
+  let making: Promise<BridgeNetwork> | undefined;
   return {
     name,
     async preview() {
-      const index = (await backend.interfaceIndex(name)) ?? indexOf(name);
-      const { address = addressIn(chooseSubnet([])), prefix6 } = readRecord<BridgeRecord>(path) ?? {};
-      return networkOf({ address, ...(wantsIPv6() ? { prefix6: prefix6 ?? PREVIEWED_PREFIX } : {}) }, index);
+      return preview((await backend.interfaceIndex(name)) ?? indexOf(name));
     },
     async ensure() {
-      const found = await making?.catch(() => undefined);
-      if (found !== undefined && (await backend.interfaceIndex(name)) === found.index) return found;
-      making = make();
-      return making;
+      const before = making;
+      const found = await before?.catch(() => undefined);
+      const there = await backend.interfaceIndex(name);
+      if (found !== undefined && there === found.index) return found;
+      if (making === before) making = make(there);
+      return making!;
     },
     async remove() {
       await making?.catch(() => {});
@@ -92,25 +168,31 @@ export function createDefaultBridge(backend: Backend, dataRoot: string): Default
 }
 
 /** Shown in plans before the network has a number of its own. */
-const PREVIEWED_PREFIX = 'fd00::';
+const PREVIEWED_SUBNET6 = 'fd00::/64';
 
-function bridgeOf(name: string, { address, prefix6 = '' }: BridgeRecord): Bridge {
-  return { name, mac: macOf(address.split('/')[0]!), address, address6: prefix6 === '' ? '' : `${prefix6}1/64` };
+function bridgeOf({ name, mtu, six }: Pick<BridgeNetwork, 'name' | 'mtu' | 'six'>, address: string): Bridge {
+  const address6 = six === undefined ? '' : `${six.gateway}/${six.subnet.prefixLength}`;
+  return { name, mtu, mac: macOf(address.split('/')[0]!), address, address6 };
 }
 
-/** Claims a network by its route: two engines that choose at the same time never have the same. */
+/** Claims a network by its route: two engines that choose at the same time never have the same. @param choose may throw. */
 async function makeFresh(
   backend: Backend,
   facts: HostFacts,
-  name: string,
+  { name, mtu }: Pick<Bridge, 'name' | 'mtu'>,
+  choose: (tried: Subnet[]) => string,
 ): Promise<{ index: number; address: string }> {
   const index = indexOf(name);
   const tried: Subnet[] = [];
   await backend.run(planBridgeRemoval(facts, name));
   for (;;) {
-    const subnet = chooseSubnet(tried);
-    const address = addressIn(subnet);
-    const bridge = bridgeOf(name, { address });
+    const address = choose(tried);
+    const subnet = parseSubnet(address);
+    const bridge = bridgeOf({ name, mtu }, address);
+    if (tried.some(({ base }) => base === subnet.base)) {
+      await backend.run(planBridgeRemoval(facts, name));
+      throw poolOverlap(`${toText(subnet.base)}/${subnet.prefixLength}`);
+    }
     if (tried.length === 0) await backend.run(planBridge(facts, bridge, index));
     try {
       await backend.run(planBridgeClaim(facts, bridge, index));
@@ -128,6 +210,15 @@ async function makeFresh(
   }
 }
 
+/** In docker's words. */
+export function poolOverlap(subnet: string): GantryError {
+  return new GantryError(
+    'PERMISSION_DENIED',
+    `Invalid pool request: Pool overlaps with other one on this address space (${subnet})`,
+    { hint: 'Another network or interface of this host has it: choose another subnet, or leave it out' },
+  );
+}
+
 const FIRST_INDEX = 1_000_000;
 
 /** Interface index of the bridge, from its name: beyond those that the kernel gives, and known before it is made. */
@@ -136,14 +227,17 @@ function indexOf(name: string): number {
 }
 
 /** The bridge's own address: the first one. */
-function addressIn({ base, prefixLength }: Subnet): string {
+export function addressIn({ base, prefixLength }: Subnet): string {
   return `${toText(base + 1)}/${prefixLength}`;
 }
 
-function chooseSubnet(tried: Subnet[]): Subnet {
+/** @throws {GantryError} INVALID_ARGUMENT where none is left. */
+export function chooseSubnet(tried: Subnet[]): Subnet {
   const subnet = freeSubnet(tried);
   if (subnet === undefined)
-    throw new GantryError('IN_USE', 'Cannot make the bridge: every private subnet overlaps one of this host');
+    throw new GantryError('INVALID_ARGUMENT', 'All predefined address pools have been fully subnetted', {
+      hint: 'Every private subnet overlaps one of this host: name one with --subnet',
+    });
   return subnet;
 }
 

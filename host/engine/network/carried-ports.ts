@@ -32,8 +32,11 @@ export function carriedPorts(bindings: PortBinding[], { ipv4, ipv6 }: Target, ow
 }
 
 /** What tear-down removes for a container as it is recorded; undefined where it is in no bridge. */
-export function firewallOf({ id, endpoints, ports }: ContainerRecord, table: string): PlanFirewall | undefined {
-  const endpoint = Object.values(endpoints)[0];
+export function firewallOf(
+  { id, endpoints, ports, publishedBy }: ContainerRecord,
+  table: string,
+): PlanFirewall | undefined {
+  const endpoint = endpoints[publishedBy ?? ''];
   if (endpoint === undefined || ports.length === 0) return undefined;
   return { table, ports: carriedPorts(ports, endpoint, id) };
 }

@@ -27,9 +27,36 @@ export function writeNetworkFiles(
   const sharesHost = config.host.networkMode === 'host';
   writeFileSync(files.hostname, `${hostname}\n`);
   writeFileSync(files.hosts, hostsText(config, hostname, endpoints, sharesHost));
+  writeResolvConf(files, config, endpoints, nameserver);
+}
+
+/** @param nameserver in user-defined networks: the resolver that knows names of containers. */
+export function writeResolvConf(
+  files: ContainerFiles,
+  config: ContainerConfig,
+  endpoints: Endpoint[],
+  nameserver?: string,
+): void {
+  const sharesHost = config.host.networkMode === 'host';
   const ipv6 = endpoints.some(({ ipv6: address }) => address !== '');
   const text = resolvConfText(config, { text: hostResolvConf(sharesHost), sharesHost, ipv6 }, nameserver);
   writeFileSync(files.resolvConf, text);
+}
+
+/** The container's own lines, when it comes into a network or leaves one; what it has written itself stays. */
+export function changeHosts(files: ContainerFiles, config: ContainerConfig, came: Endpoint[], left: Endpoint[]): void {
+  const gone = left.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter(Boolean));
+  const kept = readOr(files.hosts)
+    .split(/(?<=\n)/)
+    .filter((line) => !gone.includes(line.split(/\s/)[0]!));
+  writeFileSync(files.hosts, [...kept, ...ownLines(config, config.hostname, came)].join(''));
+}
+
+/** Whom the host asks, or --dns: for a resolver that runs on the host itself. */
+export function nameServers({ host }: ContainerConfig): string[] {
+  if (host.dns.length > 0) return host.dns;
+  const servers = valuesOf(readOr('/etc/resolv.conf'), 'nameserver');
+  return servers.length > 0 ? servers : PUBLIC_SERVERS;
 }
 
 /** The same three files for a container that shares another's network: links, which outlive the other. */
@@ -75,11 +102,12 @@ function hostsText(config: ContainerConfig, hostname: string, endpoints: Endpoin
     const addresses = address === HOST_GATEWAY ? (gateways.length > 0 ? gateways : ['127.0.0.1']) : [address];
     return addresses.map((text) => `${text}\t${name}\n`);
   });
-  const names = config.domainname === '' ? hostname : `${hostname}.${config.domainname} ${hostname}`;
-  const own = endpoints.flatMap(({ ipv4, ipv6 }) =>
-    [ipv4, ipv6].filter(Boolean).map((address) => `${address}\t${names}\n`),
-  );
-  return [base, ...extra, ...own].join('');
+  return [base, ...extra, ...ownLines(config, hostname, endpoints)].join('');
+}
+
+function ownLines({ domainname }: ContainerConfig, hostname: string, endpoints: Endpoint[]): string[] {
+  const names = domainname === '' ? hostname : `${hostname}.${domainname} ${hostname}`;
+  return endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter(Boolean).map((address) => `${address}\t${names}\n`));
 }
 
 const HOST_GATEWAY = 'host-gateway';
@@ -121,7 +149,10 @@ export function resolvConfText(
   const servers = nameserver !== undefined ? [nameserver] : host.dns.length > 0 ? host.dns : found;
   const search =
     host.dnsSearch.length > 0 ? host.dnsSearch.filter((domain) => domain !== '.') : valuesOf(text, 'search');
-  const options = host.dnsOptions.length > 0 ? host.dnsOptions : valuesOf(text, 'options');
+  const asked = host.dnsOptions.length > 0 ? host.dnsOptions : valuesOf(text, 'options');
+  // Names of containers have no dot: they are asked for as they are.
+  const plain = nameserver !== undefined && !asked.some((option) => option.startsWith('ndots:'));
+  const options = plain ? [...asked, 'ndots:0'] : asked;
   return [
     ...servers.map((server) => `nameserver ${server}\n`),
     search.length > 0 ? `search ${search.join(' ')}\n` : '',

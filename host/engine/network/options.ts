@@ -1,12 +1,13 @@
 // What of a container's network options can be carried out together: refused at creation, in docker's words.
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { GantryError } from '../../errors.ts';
-import type { ContainerConfig } from '../../types.ts';
+import type { ContainerConfig, EndpointConfig, HostConfig } from '../../types.ts';
 import { readExtraHost } from './network-files.ts';
+import type { NetworkEntry } from './registry.ts';
 
 /** @param hostname as it was asked for: the engine gives one where there is none. @throws {GantryError} INVALID_ARGUMENT. */
 export function checkNetworkOptions({ host, domainname }: ContainerConfig, hostname: string): void {
-  const { networkMode, dns, extraHosts, macAddress, ipv4Address, ipv6Address } = host;
+  const { networkMode, dns, extraHosts, networks = {} } = host;
   for (const entry of extraHosts) readExtraHost(entry);
   const notServer = dns.find((server) => isIP(server) === 0);
   if (notServer !== undefined) refuse(notServer, '--dns takes IP addresses');
@@ -18,15 +19,72 @@ export function checkNetworkOptions({ host, domainname }: ContainerConfig, hostn
     if (extraHosts.length > 0) conflict('custom host-to-IP mapping and the network mode');
     if (host.ports.length > 0 || host.publishAllPorts) conflict('port publishing and the container type network mode');
   }
-  if (networkMode !== 'bridge') {
+  for (const [name, endpoint] of Object.entries(networks)) checkEndpoint(name, endpoint, sharesOrNone(networkMode));
+}
+
+function sharesOrNone(mode: string): boolean {
+  return mode === 'host' || mode === 'none' || mode.startsWith('container:');
+}
+
+/** @param modeAlone the container is in no bridge network: nothing can be asked of one. */
+export function checkEndpoint(name: string, endpoint: EndpointConfig, modeAlone = false): void {
+  const { aliases, macAddress, ipv4Address, ipv6Address } = endpoint;
+  if (modeAlone) {
     if (macAddress) conflict('mac-address and the network mode');
     if (ipv4Address || ipv6Address) conflict('ip and the network mode');
-    return;
   }
+  if (aliases.length > 0 && (modeAlone || name === 'bridge' || name === 'default'))
+    throw new GantryError('INVALID_ARGUMENT', 'Network-scoped aliases are only supported for user-defined networks', {
+      hint: 'Make one: gantry network create',
+    });
+  const bad = aliases.find((alias) => alias === '' || /\s/.test(alias));
+  if (bad !== undefined) throw new GantryError('INVALID_ARGUMENT', `Invalid network alias: "${bad}"`);
   if (ipv4Address && !isIPv4(ipv4Address)) refuse(ipv4Address, '--ip takes an IPv4 address');
   if (ipv6Address && !isIPv6(ipv6Address)) refuse(ipv6Address, '--ip6 takes an IPv6 address');
   if (macAddress) checkMac(macAddress);
 }
+
+/**
+ * Names of networks as the engine keeps them, and every network that the container is to be in. One that is not there is
+ * refused at the start, as by docker: its client takes what is not found at the creation for the image.
+ * @param known a network by name, ID or beginning of an ID. @throws {GantryError} INVALID_ARGUMENT.
+ */
+export function settleNetworks(host: HostConfig, known: (name: string) => NetworkEntry): void {
+  const find = (name: string): Pick<NetworkEntry, 'name'> => {
+    try {
+      return known(name);
+    } catch (error) {
+      if (error instanceof GantryError && error.code === 'NETWORK_NOT_FOUND') return { name };
+      throw error;
+    }
+  };
+  const asked = Object.entries(host.networks ?? {}).map(([name, endpoint]): [string, EndpointConfig] => [
+    name === 'default' ? 'bridge' : name,
+    endpoint,
+  ]);
+  const shares = host.networkMode.startsWith('container:');
+  const mode = shares ? host.networkMode : find(host.networkMode).name;
+  host.networkMode = mode;
+  host.networks = {};
+  const networks = shares ? [] : asked.map(([name, endpoint]): [string, EndpointConfig] => [find(name).name, endpoint]);
+  if (sharesOrNone(mode)) {
+    const other = (shares ? asked : networks).find(([name]) => name !== mode);
+    if (other === undefined) return;
+    throw new GantryError('INVALID_ARGUMENT', SHARED[mode] ?? SHARED.container!);
+  }
+  for (const [name] of networks) if (sharesOrNone(name)) throw new GantryError('INVALID_ARGUMENT', SHARED[name]!);
+  // "default" with networks of its own means those, as docker has it.
+  const alone = mode === 'bridge' && networks.length > 0;
+  host.networks = Object.fromEntries([...(alone ? [] : [[mode, { aliases: [] }] as const]), ...networks]);
+}
+
+/** Why a container cannot be in another network beside. */
+export const SHARED: Record<string, string> = {
+  none: 'Container cannot be connected to multiple networks with one of the networks in private (none) mode',
+  host: 'Cannot connect container to host network - container must be created in host network mode',
+  container:
+    'Container sharing network namespace with another container or host cannot be connected to any other network',
+};
 
 function conflict(what: string): never {
   throw new GantryError('INVALID_ARGUMENT', `Conflicting options: ${what}`);

@@ -122,6 +122,8 @@ int64_t op_netlink(int protocol, const void *messages, size_t length);
 // supervise.c
 void supervise(int connection, int container_pidfd) __attribute__((noreturn));
 int64_t op_control_socket(struct runner *runner, const char *path);
+// resolver.c
+int64_t op_resolver(const struct runner *runner, const char *path, const char *address, int port);
 // record.c
 int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t files);
 void log_output(struct runner *runner, int stream, const char *data, size_t length);

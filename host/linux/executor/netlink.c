@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 static int64_t count_acknowledgements(const char *messages, size_t length) {
     int64_t count = 0;
@@ -19,11 +20,20 @@ static int64_t count_acknowledgements(const char *messages, size_t length) {
 
 // The last close of an nf_tables socket waits for what is being deleted, with a lock that every change of rules needs
 // (nft_rcv_nl_event): milliseconds for whoever publishes a port meanwhile. So all supervisors use one socket, their parent's.
+// It stays in the network namespace where it was made: who has entered a container's opens another one, and does not keep it,
+// for it would hold that namespace.
 static int netfilter = -1, netfilter_lock = -1;
+static ino_t home;
+
+static ino_t this_namespace(void) {
+    struct stat namespace = {0};
+    return stat("/proc/self/ns/net", &namespace) ? 0 : namespace.st_ino;
+}
 
 // In the resident process, before it forks.
 void share_netfilter(void) {
     netfilter = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    home = this_namespace();
     netfilter_lock = memfd_create("gantry-netfilter", MFD_CLOEXEC);
 }
 
@@ -34,18 +44,21 @@ static void lock_netfilter(short type) {
         ;
 }
 
-static int open_netlink(int protocol) {
-    if (protocol != NETLINK_NETFILTER)
-        return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-    if (netfilter < 0)
+static int open_netlink(int protocol, bool *shared) {
+    ino_t here = protocol == NETLINK_NETFILTER ? this_namespace() : 0;
+    if (netfilter < 0 && here) {
         netfilter = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-    if (netfilter >= 0)
-        lock_netfilter(F_WRLCK);
+        home = here;
+    }
+    *shared = here && here == home && netfilter >= 0;
+    if (!*shared)
+        return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    lock_netfilter(F_WRLCK);
     return netfilter;
 }
 
-static void close_netlink(int protocol, int fd) {
-    if (protocol == NETLINK_NETFILTER)
+static void close_netlink(int fd, bool shared) {
+    if (shared)
         lock_netfilter(F_UNLCK);
     else
         close(fd);
@@ -55,7 +68,8 @@ int64_t op_netlink(int protocol, const void *messages, size_t length) {
     int64_t waiting = count_acknowledgements(messages, length), result = waiting < 0 ? waiting : 0;
     if (waiting <= 0)
         return result;
-    int fd = open_netlink(protocol);
+    bool shared;
+    int fd = open_netlink(protocol, &shared);
     if (fd < 0)
         return -errno;
     struct timeval patience = {.tv_sec = 10};
@@ -83,6 +97,6 @@ int64_t op_netlink(int protocol, const void *messages, size_t length) {
                 result = error->error;
         }
     }
-    close_netlink(protocol, fd);
+    close_netlink(fd, shared);
     return result;
 }

@@ -35,6 +35,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_READ_ONLY_PATH] = "is", [ABI_OP_KILL_CGROUP] = "si", [ABI_OP_FREEZE] = "sii", [ABI_OP_COPY_UP] = "ii",
     [ABI_OP_SEAL] = "", [ABI_OP_USER_NAMESPACE] = "bnbn", [ABI_OP_OWN_STDIO] = "ii", [ABI_OP_CONTAINER_CGROUP] = "s",
     [ABI_OP_ARCHIVE] = "isssii", [ABI_OP_INODE_FLAGS] = "si", [ABI_OP_WRITE_LINES] = "isbn",
+    [ABI_OP_RESOLVER] = "ssi",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {
@@ -114,6 +115,8 @@ static bool blocks_fit(const struct program *program, uint32_t *bad_op) {
                 clone_end = block_end;
         }
         if ((op->code == ABI_OP_PARK || op->code == ABI_OP_USER_NAMESPACE || op->code == ABI_OP_OWN_STDIO) && !in_launch)
+            return false;
+        if (op->code == ABI_OP_RESOLVER && (in_launch || in_clone))
             return false;
         if (op->code == ABI_OP_WAIT && !in_clone && (in_launch || launch_end == 0))
             return false;

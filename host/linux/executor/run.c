@@ -130,6 +130,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_USER_NAMESPACE: return op_user_namespace(TEXT(0), SIZE(1), TEXT(2), SIZE(3));
     case ABI_OP_OWN_STDIO: return op_own_stdio(runner, (uid_t)NUMBER(0), (gid_t)NUMBER(1));
     case ABI_OP_CONTAINER_CGROUP: return op_container_cgroup(runner->container_pidfd, TEXT(0));
+    case ABI_OP_RESOLVER: return op_resolver(runner, TEXT(0), TEXT(1), FD(2));
     case ABI_OP_ARCHIVE: op_archive((uint32_t)NUMBER(0), TEXT(1), TEXT(2), TEXT(3), NUMBER(4), NUMBER(5));
     }
     return -EINVAL;

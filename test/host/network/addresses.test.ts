@@ -4,14 +4,16 @@ import {
   canonical6,
   freeAddress,
   isUsable,
-  newPrefix6,
-  numberOfTwin,
+  newSubnet6,
   parseSubnet,
+  parseSubnet6,
   readRoutes,
   toNumber,
+  toNumber6,
   toText,
-  twin6,
+  toText6,
 } from '../../../host/engine/network/addresses.ts';
+import { createAllocation } from '../../../host/engine/network/allocation.ts';
 import { carriedPorts } from '../../../host/engine/network/carried-ports.ts';
 import { announcedInterfaces, wantsIPv6 } from '../../../host/engine/network/ipv6.ts';
 import type { PortBinding } from '../../../host/types.ts';
@@ -20,16 +22,18 @@ const subnet = parseSubnet('172.17.0.1/16');
 
 describe('addresses', () => {
   it('are handed out behind the gateway, and from the beginning again at the end', () => {
-    expect(toText(freeAddress(subnet, new Set())!)).toBe('172.17.0.2');
-    expect(toText(freeAddress(subnet, new Set([toNumber('172.17.0.2')]))!)).toBe('172.17.0.3');
-    expect(toText(freeAddress(subnet, new Set(), toNumber('172.17.255.255'))!)).toBe('172.17.0.2');
+    expect(toText(freeAddress(subnet, new Set([toNumber('172.17.0.1')]))!)).toBe('172.17.0.2');
+    expect(toText(freeAddress(subnet, new Set(['172.17.0.1', '172.17.0.2'].map(toNumber)))!)).toBe('172.17.0.3');
+    expect(toText(freeAddress(subnet, new Set([toNumber('172.17.0.1')]), toNumber('172.17.255.255'))!)).toBe(
+      '172.17.0.2',
+    );
     const small = parseSubnet('10.0.0.1/30');
-    expect(freeAddress(small, new Set([toNumber('10.0.0.2')]))).toBeUndefined();
+    expect(freeAddress(small, new Set(['10.0.0.1', '10.0.0.2'].map(toNumber)))).toBeUndefined();
   });
 
   it.each([
     ['172.17.0.0', false],
-    ['172.17.0.1', false],
+    ['172.17.0.1', true],
     ['172.17.0.2', true],
     ['172.17.255.254', true],
     ['172.17.255.255', false],
@@ -39,13 +43,29 @@ describe('addresses', () => {
   });
 
   it('have a twin in the IPv6 network, and are found again by it', () => {
-    const prefix = newPrefix6();
-    expect(prefix).toMatch(/^fd[0-9a-f]{2}:[0-9a-f]{1,4}:[0-9a-f]{1,4}::$/);
-    expect(newPrefix6()).not.toBe(prefix);
-    expect(twin6('fd12:3:4::', subnet, toNumber('172.17.1.2'))).toBe('fd12:3:4::102');
-    expect(numberOfTwin('fd12:3:4::', subnet, 'fd12:3:4::102')).toBe(toNumber('172.17.1.2'));
-    expect(numberOfTwin('fd12:3:4::', subnet, 'fd12:3:4::1:102')).toBeUndefined();
-    expect(numberOfTwin('fd12:3:4::', subnet, '')).toBeUndefined();
+    const own = newSubnet6();
+    expect(own).toMatch(/^fd[0-9a-f]{2}:[0-9a-f]{1,4}:[0-9a-f]{1,4}::\/64$/);
+    expect(newSubnet6()).not.toBe(own);
+    const six = parseSubnet6('fd12:3:4::/64');
+    const network = {
+      ...{ label: 'lab', name: 'lab', index: 1, subnet, range: subnet, gateway: '172.17.0.1', mtu: 0, hostIp: '' },
+      six: { subnet: six, range: six, gateway: 'fd12:3:4::1' },
+      reserved: new Set(['172.17.0.1', 'fd12:3:4::1']),
+      ...{ internal: false, isolated: false, direct: false },
+    };
+    const addresses = createAllocation();
+    const take = (id: string, wanted: object = {}) =>
+      addresses.take(id, { aliases: [], ...wanted }, undefined, network);
+    expect(take('a')).toEqual({ ipv4: '172.17.0.2', ipv6: 'fd12:3:4::2' });
+    expect(take('b', { ipv4Address: '172.17.1.2' })).toEqual({ ipv4: '172.17.1.2', ipv6: 'fd12:3:4::102' });
+    expect(take('c', { ipv6Address: 'fd12:3:4::3' })).toEqual({ ipv4: '172.17.0.3', ipv6: 'fd12:3:4::3' });
+    expect(take('d', { ipv6Address: 'fd12:3:4::5' })).toEqual({ ipv4: '172.17.0.4', ipv6: 'fd12:3:4::5' });
+    expect(take('e')).toEqual({ ipv4: '172.17.0.5', ipv6: 'fd12:3:4::1:0:0' });
+    expect(() => take('f', { ipv4Address: '172.17.1.2' })).toThrow('Address already in use');
+    expect(() => take('f', { ipv4Address: '172.17.0.1' })).toThrow('Address already in use');
+    addresses.free('b');
+    expect(take('f', { ipv4Address: '172.17.1.2' }).ipv4).toBe('172.17.1.2');
+    expect(toText6(toNumber6('2001:db8::ff:0:1'))).toBe('2001:db8::ff:0:1');
     expect(canonical6('FD12:0003:4:0:0:0:0:0102')).toBe('fd12:3:4::102');
   });
 });
