@@ -2,6 +2,7 @@
 import { jsonLines } from '../client/lines.ts';
 import type { Command } from './command.ts';
 import { filtersOf } from './format.ts';
+import { nanoTime } from './local-time.ts';
 import { compileTemplate } from './template.ts';
 import { parseMoment } from './units.ts';
 
@@ -44,16 +45,5 @@ function eventLine({ Type, Action, Actor, time, timeNano }: Event): string {
   const attributes = Object.entries(Actor.Attributes)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${name}=${value}`);
-  return `${localTime(time, timeNano)} ${Type} ${Action} ${Actor.ID} (${attributes.join(', ')})`;
-}
-
-function localTime(seconds: number, nanoseconds: number): string {
-  const date = new Date(seconds * 1000);
-  const offset = -date.getTimezoneOffset();
-  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
-  const local = new Date(date.getTime() + offset * 60_000).toISOString().slice(0, 19);
-  const zone = `${offset < 0 ? '-' : '+'}${two(Math.abs(offset) / 60)}:${two(Math.abs(offset) % 60)}`;
-  // A number holds microseconds; the last digits are not to be had from it.
-  const fraction = String(Math.floor((nanoseconds - seconds * 1e9) / 1000)).padStart(6, '0');
-  return `${local}.${fraction}000${zone}`;
+  return `${nanoTime(time, timeNano)} ${Type} ${Action} ${Actor.ID} (${attributes.join(', ')})`;
 }

@@ -55,18 +55,6 @@ export function formatRows(rows: Row[], format: string | undefined, columns: [st
 /** "LocalVolumes" → "LOCAL VOLUMES". */
 const spaced = (name: string): string => name.replace(/([a-z])([A-Z])/g, '$1 $2').toUpperCase();
 
-/** Go's time.String(): "2026-01-31 10:00:00 +0100 CET". @param seconds since 1970. */
-export function goTime(seconds: number): string {
-  const date = new Date(seconds * 1000);
-  const offset = -date.getTimezoneOffset();
-  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
-  const sign = offset < 0 ? '-' : '+';
-  const local = new Date(date.getTime() + offset * 60_000).toISOString();
-  const zone = date.toLocaleTimeString('en-US', { timeZoneName: 'short' }).split(' ').at(-1);
-  const hours = `${sign}${two(Math.abs(offset) / 60)}${two(Math.abs(offset) % 60)}`;
-  return `${local.slice(0, 10)} ${local.slice(11, 19)} ${hours} ${zone}`;
-}
-
 /** In order, with what is not listed but can be called. */
 function carry(row: Row): Row {
   const own = Object.getOwnPropertyDescriptor(row, 'Label');

@@ -1,6 +1,7 @@
 // `ps`: the list of containers.
 import type { Command } from './command.ts';
-import { filtersOf, formatRows, goTime, labelText, withLabels } from './format.ts';
+import { filtersOf, formatRows, labelText, withLabels } from './format.ts';
+import { goTime } from './local-time.ts';
 import { decimalSize, since } from './units.ts';
 
 interface Summary {
