@@ -8,6 +8,7 @@ import { GantryError } from '../errors.ts';
 import { type Call, drained, flag, type Route } from './http.ts';
 import { hijack, stdcopyFrame, streamType } from './stream.ts';
 import { parseTime } from './times.ts';
+import { acceptWebSocket } from './websocket.ts';
 
 export function attachRoutes(engine: Engine): Route[] {
   const attach = async (call: Call): Promise<void> => {
@@ -21,7 +22,7 @@ export function attachRoutes(engine: Engine): Route[] {
     const raw = container.record.config.tty;
     const wanted = { stdout: flag(call, 'stdout'), stderr: flag(call, 'stderr') };
     const keys = parseDetachKeys(call.query.get('detachKeys') ?? '');
-    const connection = hijack(call, raw);
+    const connection = call.upgraded?.protocol === 'websocket' ? await acceptWebSocket(call) : hijack(call, raw);
     engine.announce(container, 'attach');
     const sink = connection.sink(raw, wanted);
     if (flag(call, 'logs') && container.record.state.startedAt !== '')
@@ -83,6 +84,7 @@ export function attachRoutes(engine: Engine): Route[] {
 
   return [
     { method: 'POST', path: '/containers/:id/attach', handler: attach, upgrade: 'tcp' },
+    { method: 'GET', path: '/containers/:id/attach/ws', handler: attach, upgrade: 'websocket' },
     { method: 'GET', path: '/containers/:id/logs', handler: logs },
   ];
 }

@@ -6,6 +6,7 @@ import type { Image, Platform, Progress } from '../types.ts';
 import { healthcheckJson } from './config-json.ts';
 import { anyOf, matchesLabels, readFilters } from './filters.ts';
 import { type Call, jsonLines, type Route, flag, sendJson } from './http.ts';
+import { isBefore } from './versions.ts';
 
 export function imageRoutes(engine: Engine): Route[] {
   const { images, events } = engine;
@@ -89,7 +90,7 @@ export function imageRoutes(engine: Engine): Route[] {
     const users = (id: string): number => engine.list().filter(({ record }) => record.config.imageId === id).length;
     sendJson(
       call,
-      found.map((image) => summaryJson(image, users(image.id))),
+      found.map((image) => ({ ...summaryJson(image, users(image.id)), ...virtualSize(call, image) })),
     );
   };
 
@@ -139,7 +140,12 @@ export function imageRoutes(engine: Engine): Route[] {
     {
       method: 'GET',
       path: '/images/:name*/json',
-      handler: async (call) => sendJson(call, inspectJson(await images.find(call.params.name!))),
+      async handler(call) {
+        const image = await images.find(call.params.name!);
+        // Up to 1.44 they were always there, and typed clients ask for them.
+        const older = isBefore(call, '1.45') ? { Container: '', ContainerConfig: null, DockerVersion: '' } : {};
+        sendJson(call, { ...inspectJson(image), ...older, ...virtualSize(call, image) });
+      },
     },
     {
       method: 'GET',
@@ -206,6 +212,11 @@ function globMatches(pattern: string, tag: string): boolean {
     .replaceAll('*', '[^/]*')
     .replaceAll('?', '[^/]');
   return new RegExp(`^${escaped}$`).test(tag) || new RegExp(`^${escaped}$`).test(tag.replace(/:[^:/]+$/, ''));
+}
+
+/** Gone since 1.44. */
+function virtualSize(call: Call, { size }: Image): { VirtualSize?: number } {
+  return isBefore(call, '1.44') ? { VirtualSize: size } : {};
 }
 
 function summaryJson(image: Image, containers: number): object {

@@ -9,6 +9,7 @@ import type { Address } from './addresses.ts';
 import { checkCaller, readTarget, wantedUpgrade } from './request.ts';
 import { type Call, SENDING_MS, sendError, type Upgraded } from './http.ts';
 import { type Listening, listen } from './listen.ts';
+import { createMetrics } from './metrics.ts';
 import { createRouter } from './router.ts';
 import { allRoutes } from './routes.ts';
 import { VERSION } from './system-routes.ts';
@@ -36,7 +37,8 @@ export interface ServeApiOptions {
 /** @throws {GantryError} IN_USE, PERMISSION_DENIED. */
 export async function serveApi(engine: Engine, options: ServeApiOptions): Promise<ApiServer> {
   const { addresses, log, clientTimeoutMs } = options;
-  const route = createRouter(allRoutes(engine));
+  const metrics = createMetrics(engine);
+  const route = createRouter([...allRoutes(engine), metrics.route]);
   /** What is open on a connection: told when it closes, since a response that waits behind another is not. */
   const open = new Map<Duplex, Set<() => void>>();
   const upgradedSockets = new Set<Duplex>();
@@ -73,7 +75,9 @@ export async function serveApi(engine: Engine, options: ServeApiOptions): Promis
       call.params = match.params;
       if (match.route.upgrade === 'websocket' && call.upgraded?.protocol !== 'websocket')
         throw new GantryError('INVALID_ARGUMENT', 'Cannot attach: the request is no websocket handshake');
+      const began = process.hrtime.bigint();
       await match.route.handler(call);
+      if (response.statusCode < 300) metrics.observe(match.route, Number(process.hrtime.bigint() - began) / 1e9);
     } catch (error) {
       const known = error instanceof GantryError && error.httpStatus < 500;
       if (!response.destroyed && !known)

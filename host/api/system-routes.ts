@@ -82,7 +82,7 @@ export function systemRoutes(engine: Engine): Route[] {
       LoggingDriver: 'json-file',
       CgroupDriver: 'cgroupfs',
       CgroupVersion: facts.cgroup.layout === 'v2' ? '2' : '1',
-      NEventsListener: 0,
+      NEventsListener: engine.events.listeners,
       KernelVersion: release(),
       OperatingSystem: 'gantry',
       OSVersion: '',

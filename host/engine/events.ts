@@ -12,6 +12,8 @@ export interface Events {
   emit(type: EngineEvent['type'], action: string, id: string, attributes?: Record<string, string>): void;
   /** Returns the way to stop. */
   listen(listener: (event: EngineEvent) => void): () => void;
+  /** How many listen. */
+  readonly listeners: number;
   /** Those still remembered, oldest first. */
   recent(): EngineEvent[];
 }
@@ -33,6 +35,9 @@ export function createEvents(): Events {
     listen(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    get listeners() {
+      return listeners.size;
     },
     recent: () => [...past],
   };
