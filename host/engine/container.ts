@@ -2,6 +2,7 @@
 import type { OutputSink, RunningProcess } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import type { Context } from './context.ts';
+import { within } from './lifecycle/times.ts';
 import type { ContainerFiles } from './layout.ts';
 import type { ContainerRecord, ContainerState } from './record.ts';
 import { writeRecord } from './state-store.ts';
@@ -24,6 +25,10 @@ export interface Container {
   removed: boolean;
   /** Copies to and from it: the next start waits for them, its removal ends them. */
   readonly copies: Set<RunningProcess>;
+  /** Processes that are on their way into it: a pause waits for them, or they would freeze half-way. */
+  readonly entering: Set<Promise<unknown>>;
+  /** It is about to be paused: nobody enters any more. */
+  pausing: boolean;
   /** Someone wants its output or stdin from the start on. */
   readonly attachWanted: { output: boolean; stdin: boolean };
   /** One change after the other. */
@@ -70,6 +75,8 @@ export function createContainer(context: Context, record: ContainerRecord): Cont
     settled: Promise.resolve(),
     removed: false,
     copies: new Set(),
+    entering: new Set(),
+    pausing: false,
     get attachWanted() {
       const all = [...waiting];
       return { output: all.some(({ sink }) => sink !== undefined), stdin: all.some(({ stdin }) => stdin) };
@@ -143,10 +150,22 @@ export function runningProcess(container: Container): RunningProcess {
   const { record, running } = container;
   if (record.state.status === 'restarting') throw isRestarting(container);
   if (running === undefined || (record.state.status !== 'running' && record.state.status !== 'paused'))
-    throw new GantryError('INVALID_STATE', `Container ${record.name} is not running`, {
-      hint: `Start it: gantry start ${record.name}`,
-    });
+    throw notRunning(container);
   return running;
+}
+
+/** How long the news of an end may be behind what failed because of it. */
+const ENDING_MS = 500;
+
+/** Waits a little: true where what failed did so because the process has ended. */
+export function hasEnded(running: RunningProcess): Promise<boolean> {
+  return within(running.exited, ENDING_MS);
+}
+
+export function notRunning({ record }: Container): GantryError {
+  return new GantryError('INVALID_STATE', `Container ${record.name} is not running`, {
+    hint: `Start it: gantry start ${record.name}`,
+  });
 }
 
 export function isRestarting({ record }: Container): GantryError {

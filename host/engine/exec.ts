@@ -2,7 +2,7 @@
 import type { OutputSink, RunningProcess } from '../backend.ts';
 import { planExec } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
-import { type Container, runningProcess } from './container.ts';
+import { type Container, hasEnded, notRunning, runningProcess } from './container.ts';
 import type { Announce } from './container-events.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
@@ -51,12 +51,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
   };
   return {
     create(container, input) {
-      runningProcess(container);
-      if (container.record.state.status === 'paused')
-        throw new GantryError(
-          'INVALID_STATE',
-          `Container ${container.record.name} is paused, unpause the container before exec`,
-        );
+      checkOpen(container);
       if (input.args.length === 0) throw new GantryError('INVALID_ARGUMENT', 'No exec command specified');
       const exec: Exec = {
         id: newId(),
@@ -81,8 +76,13 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
       const { record } = container;
       if (exec.status !== 'created')
         throw new GantryError('INVALID_STATE', `Exec ${exec.id.slice(0, 12)} has already run`);
-      runningProcess(container);
+      const first = checkOpen(container);
       exec.status = 'running';
+      let entered = (): void => {};
+      const entering = new Promise<void>((resolve) => {
+        entered = resolve;
+      });
+      container.entering.add(entering);
       try {
         const image = await images.find(record.config.imageId);
         const layers = [files.of(record.id).upper, ...images.layerPaths(image)];
@@ -115,9 +115,22 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
         exec.status = 'exited';
         exec.exitCode = error instanceof GantryError ? error.exitStatus : 126;
         forget(exec);
-        throw error;
+        const failed = error instanceof GantryError && error.code === 'PLAN_FAILED';
+        throw failed && (await hasEnded(first)) ? notRunning(container) : error;
+      } finally {
+        container.entering.delete(entering);
+        entered();
       }
     },
     of: (container) => [...execs.values()].filter((exec) => exec.container === container),
   };
+}
+
+/** @throws {GantryError} INVALID_STATE where nobody can enter it. */
+function checkOpen(container: Container): RunningProcess {
+  const running = runningProcess(container);
+  const { record, pausing } = container;
+  if (record.state.status === 'paused' || pausing)
+    throw new GantryError('INVALID_STATE', `Container ${record.name} is paused, unpause the container before exec`);
+  return running;
 }

@@ -1,7 +1,7 @@
 // Start, exit, restart, stop, kill, pause, remove: every change of a container's state. Read this file first.
 import { planTeardown } from '../../core/plans.ts';
 import { GantryError } from '../../errors.ts';
-import { type Container, runningProcess } from '../container.ts';
+import { type Container, hasEnded, notRunning, runningProcess } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import type { FindRunning } from '../planning.ts';
@@ -68,6 +68,33 @@ export function createLifecycle(
       return begin(container);
     });
 
+  const pause = async (container: Container): Promise<void> => {
+    const { record } = container;
+    const running = runningProcess(container);
+    if (record.state.status === 'paused')
+      throw new GantryError('INVALID_STATE', `Container ${record.name} is already paused`);
+    container.pausing = true;
+    try {
+      health.leave(container);
+      await Promise.allSettled(container.entering);
+      await backend.pause(record.id, parentOf(container)).catch(async (error: unknown) => {
+        if (!(await hasEnded(running))) throw error;
+      });
+      if (stops.isKilled(running)) await backend.unpause(record.id, parentOf(container)).catch(() => {});
+      else if (container.running === running) {
+        container.change({ status: 'paused' });
+        announce(container, 'pause');
+        return;
+      }
+    } catch (error) {
+      health.watch(container);
+      throw error;
+    } finally {
+      container.pausing = false;
+    }
+    throw notRunning(container);
+  };
+
   return {
     start,
     stop: stops.stop,
@@ -83,26 +110,17 @@ export function createLifecycle(
       }
     },
     kill: stops.kill,
-    pause: (container) =>
-      container.exclusively(async () => {
-        const { record } = container;
-        runningProcess(container);
-        if (record.state.status === 'paused')
-          throw new GantryError('INVALID_STATE', `Container ${record.name} is already paused`);
-        await backend.pause(record.id, parentOf(container));
-        // It may have ended meanwhile, or been killed.
-        if (container.running === undefined) return;
-        health.leave(container);
-        container.change({ status: 'paused' });
-        announce(container, 'pause');
-      }),
+    pause: (container) => container.exclusively(() => pause(container)),
     unpause: (container) =>
       container.exclusively(async () => {
         const { record } = container;
         if (record.state.status !== 'paused')
           throw new GantryError('INVALID_STATE', `Container ${record.name} is not paused`);
-        await backend.unpause(record.id, parentOf(container));
-        if (container.running === undefined) return;
+        const { running } = container;
+        await backend.unpause(record.id, parentOf(container)).catch(async (error: unknown) => {
+          if (running === undefined || !(await hasEnded(running))) throw error;
+        });
+        if (container.running === undefined) throw notRunning(container);
         container.change({ status: 'running' });
         health.watch(container);
         announce(container, 'unpause');

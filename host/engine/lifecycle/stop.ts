@@ -15,15 +15,20 @@ export interface Stops {
   /** False where it did not run. Resolves when it has ended; others may start, stop or kill it meanwhile. */
   stop(container: Container, seconds?: number, signal?: string): Promise<boolean>;
   kill(container: Container, signal: string): Promise<void>;
+  /** It has got a SIGKILL: a pause that crossed it must not keep it from dying. */
+  isKilled(running: RunningProcess): boolean;
   /** SIGKILL, without waiting for anything. */
   killNow(container: Container): void;
 }
 
 export function createStops({ backend }: Context, announce: Announce, restarts: Restarts): Stops {
+  const killed = new WeakSet<RunningProcess>();
+
   const thaw = ({ record }: Container): Promise<void> =>
     backend.unpause(record.id, record.config.host.cgroupParent).catch(() => {});
 
   const send = (container: Container, running: RunningProcess, signal: number): void => {
+    if (signal === SIGKILL) killed.add(running);
     running.signal(signal);
     announce(container, 'kill', { signal: String(signal) });
   };
@@ -54,6 +59,7 @@ export function createStops({ backend }: Context, announce: Announce, restarts: 
         const grace = seconds ?? config.stopTimeout ?? DEFAULT_STOP_SECONDS;
         if (!(await within(running.exited, grace < 0 ? undefined : grace * 1000))) {
           send(container, running, SIGKILL);
+          if (container.record.state.status === 'paused') await thaw(container);
           await running.exited;
         }
       }
@@ -72,6 +78,7 @@ export function createStops({ backend }: Context, announce: Announce, restarts: 
       if (ends && record.state.status === 'paused') await thaw(container);
       if (number === SIGKILL) await within(running.exited, KILLED_MS);
     },
+    isKilled: (running) => killed.has(running),
     killNow(container) {
       if (giveUpRestart(container) || container.running === undefined) return;
       container.change({ stoppedByUser: true });

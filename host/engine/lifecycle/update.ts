@@ -2,7 +2,7 @@
 import { planUpdate } from '../../core/plans.ts';
 import { GantryError } from '../../errors.ts';
 import type { Resources, RestartPolicy } from '../../types.ts';
-import type { Container } from '../container.ts';
+import { type Container, hasEnded } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { namedDevices } from '../planning.ts';
@@ -33,12 +33,13 @@ export async function updateContainer(
   const facts = await backend.facts(namedDevices(config));
   const request = { facts, id, cgroupParent: host.cgroupParent };
   const { program, warnings } = planUpdate({ ...request, before, after });
-  if (container.running !== undefined)
+  const { running } = container;
+  if (running !== undefined)
     await backend.run(program).catch(async (error: Error) => {
       const back = planUpdate({ ...request, before: after, after: before });
       await backend.run(back.program).catch(() => {});
       // It has ended meanwhile: the next start takes the new limits.
-      if (container.running === undefined) return;
+      if (await hasEnded(running)) return;
       throw new GantryError('PLAN_FAILED', `Cannot update container ${id}: ${error.message}`, {
         hint: error instanceof GantryError ? error.hint : undefined,
         cause: error,

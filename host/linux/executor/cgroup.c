@@ -71,6 +71,7 @@ static int64_t remove_one(int parent, const char *name, int depth) {
         if (result != -EBUSY)
             break;
         signal_members(directory, SIGKILL);
+        op_write_file(directory, "freezer.state", "THAWED", 6, 0); // On v1 what is frozen does not die.
         pause_5ms();
     }
     close(directory);
