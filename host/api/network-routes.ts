@@ -64,6 +64,7 @@ export function networkRoutes(engine: Engine): Route[] {
         // A container has come into it meanwhile.
       }
     }
+    engine.events.emit('network', 'prune', '', { reclaimed: '0' });
     sendJson(call, { NetworksDeleted: NetworksDeleted.length > 0 ? NetworksDeleted : null });
   };
 
