@@ -13,7 +13,7 @@ export interface Trash {
 }
 
 /** Removal waits so long for company: one program removes a batch, and whoever starts next is not disturbed by it. */
-const DELAY_MS = 20;
+const DELAY_MS = 100;
 /** Trees of one program. */
 const BATCH = 256;
 
@@ -21,6 +21,8 @@ const BATCH = 256;
 export function createTrash(directory: string, removeTrees: (paths: string[]) => Promise<void>): Trash {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const queue: string[] = [];
+  const own = newId();
+  let taken = 0;
   let working: Promise<void> | undefined;
   let hurry = (): void => {};
 
@@ -42,7 +44,7 @@ export function createTrash(directory: string, removeTrees: (paths: string[]) =>
 
   return {
     take(path) {
-      const target = join(directory, newId());
+      const target = join(directory, `${own}-${taken++}`);
       renameSync(path, target);
       remove(target);
     },

@@ -64,9 +64,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
         lost: lost(recovery?.teardown ?? plan.teardown),
       });
       connection.send(frames.attach(attachFlags(options)), frames.run(plan.setup, plan.teardown));
-      const settled = (): void => void pool.fill();
-      started.then(settled, settled);
-      return started;
+      return pool.serve(started);
     },
     async adopt(_id, controlSocket, recovery) {
       const options = { attachOutput: false, attachStdin: false };

@@ -1,5 +1,6 @@
 // Places prepared ahead: cgroups with a launcher parked in them. Joining cgroups is what a start costs most, so it is done before.
 import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { FRAME_FAILED, FRAME_READY } from '../../core-asm/abi.ts';
 import { planPool } from '../core/plans.ts';
 import type { HostFacts } from '../plan-types.ts';
@@ -14,6 +15,8 @@ export interface Pool {
   reserve(): string | undefined;
   /** The connection to a reserved slot's supervisor. */
   connection(slot: string): Connection | undefined;
+  /** Counts a start while it is under way, and fills up behind it. */
+  serve<T>(start: Promise<T>): Promise<T>;
   /** Ends a reserved slot that is not used. */
   release(slot: string): void;
   /** Ends every slot. */
@@ -26,12 +29,15 @@ const LARGEST = 24;
 const QUIET_MS = 10_000;
 /** Slots that are made at once: more would only compete with the containers that start. */
 const MAKERS = 2;
+/** With as many starts under way no slot is made: all in all a slot costs more than the cgroups that a start makes itself. */
+const BUSY = availableParallelism();
 
 export function createPool(executor: Executor, facts: () => Promise<HostFacts>): Pool {
   const ready = new Map<string, Connection>();
   const reserved = new Map<string, Connection>();
   let wanted = SMALLEST;
   let makers = 0;
+  let starting = 0;
   let closed = false;
   let quiet: NodeJS.Timeout | undefined;
   let failures = 0;
@@ -67,7 +73,7 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
     try {
       // On v2 a container is cloned into its cgroup, which costs nothing, and a slot's cgroup could not be renamed.
       if ((await facts()).cgroup.layout === 'v2') return;
-      while (!closed && ready.size + makers - 1 < wanted && failures < 3) await make();
+      while (!closed && starting < BUSY && ready.size + makers - 1 < wanted && failures < 3) await make();
       failures = 0;
     } catch {
       failures++; // A start without a slot says why, in the user's words.
@@ -88,9 +94,20 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
     quiet.unref();
   };
 
+  const fillUp = async (): Promise<void> => {
+    await Promise.all([fill(), fill()]);
+  };
+
   return {
-    async fill() {
-      await Promise.all([fill(), fill()]);
+    fill: fillUp,
+    serve(start) {
+      const settled = (): void => {
+        starting--;
+        void fillUp();
+      };
+      starting++;
+      start.then(settled, settled);
+      return start;
     },
     reserve() {
       const [slot] = ready.keys();
