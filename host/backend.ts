@@ -86,8 +86,16 @@ export interface NetworkCounters {
   txDropped: number;
 }
 
+/** What ps(1) prints of a container's processes. */
+export interface ProcessTable {
+  titles: string[];
+  rows: string[][];
+}
+
 /** Raw counters of a running container; times in nanoseconds, sizes in bytes. */
 export interface ContainerStats {
+  /** cgroup v2, which counts other things. */
+  unified: boolean;
   /** Nanoseconds since the epoch. */
   readAt: bigint;
   cpu: {
@@ -105,11 +113,11 @@ export interface ContainerStats {
   };
   memory: {
     usageBytes: number;
-    /** v1 and v2 since Linux 5.19. */
+    /** v1. */
     maxUsageBytes?: number;
     /** The smaller of the limit and the machine's memory. */
     limitBytes: number;
-    /** Times that the limit was hit. */
+    /** v1: times that the limit was hit; v2: that nothing could be freed then. */
     failures: number;
     /** memory.stat as the kernel writes it. */
     counters: Record<string, number>;
@@ -199,6 +207,8 @@ export interface Backend {
   stats(id: string, cgroupParent: string, pid: number): Promise<ContainerStats>;
   /** Its processes, oldest first. */
   processes(id: string, cgroupParent: string): Promise<ProcessEntry[]>;
+  /** The same as ps(1) prints it with these options. */
+  processTable(id: string, cgroupParent: string, options: string[]): Promise<ProcessTable>;
   pause(id: string, cgroupParent: string): Promise<void>;
   unpause(id: string, cgroupParent: string): Promise<void>;
   /** Sends a signal to every process of the container; SIGKILL reaches paused ones too. */

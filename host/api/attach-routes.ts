@@ -3,6 +3,7 @@ import type { OutputSink } from '../backend.ts';
 import { createDetachFilter, parseDetachKeys } from '../detach-keys.ts';
 import { isRestarting } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
+import { logDetails } from '../engine/log-details.ts';
 import { readLogs } from '../engine/logs.ts';
 import { GantryError } from '../errors.ts';
 import { type Call, drained, flag, type Route } from './http.ts';
@@ -61,6 +62,7 @@ export function attachRoutes(engine: Engine): Route[] {
     const [since, until] = [parseTime(call.query.get('since')), parseTime(call.query.get('until'))];
     const gone = new AbortController();
     call.response.once('close', () => gone.abort());
+    const head = flag(call, 'details') ? `${detailsText(logDetails(record))} ` : '';
     call.response.writeHead(200, { 'content-type': streamType(call, record.config.tty) });
     call.response.flushHeaders();
     const follow = flag(call, 'follow') && container.running !== undefined ? container.settled : undefined;
@@ -71,14 +73,16 @@ export function attachRoutes(engine: Engine): Route[] {
       ...(follow === undefined ? {} : { follow }),
       signal: gone.signal,
     });
+    const timer = follow === undefined || until === undefined ? undefined : setTimeout(() => gone.abort(), msTo(until));
     for await (const { stream, at, data, continues } of entries) {
       if (!wanted[stream]) continue;
-      const line =
-        flag(call, 'timestamps') && !continues ? Buffer.concat([Buffer.from(`${timestamp(at)} `), data]) : data;
+      const before = continues ? '' : (flag(call, 'timestamps') ? `${timestamp(at)} ` : '') + head;
+      const line = before === '' ? data : Buffer.concat([Buffer.from(before), data]);
       const bytes = record.config.tty ? line : stdcopyFrame(stream, line);
       if (!call.response.write(bytes)) await drained(call.response);
       if (gone.signal.aborted) break;
     }
+    clearTimeout(timer);
     call.response.end();
   };
 
@@ -92,6 +96,19 @@ export function attachRoutes(engine: Engine): Route[] {
 /** Only told about the end: the client wants to write and not to read. */
 function ended(sink: OutputSink): OutputSink {
   return { output: () => undefined, end: () => sink.end() };
+}
+
+/** "label=value,tag=x", as docker's clients take it apart. */
+function detailsText(details: Record<string, string>): string {
+  const escaped = (text: string): string => new URLSearchParams({ '': text }).toString().slice(1);
+  return Object.entries(details)
+    .map(([name, value]) => `${escaped(name)}=${escaped(value)}`)
+    .join(',');
+}
+
+/** Until a moment in nanoseconds; timers take no more than 24 days. */
+function msTo(moment: bigint): number {
+  return Math.min(2 ** 31 - 1, Math.max(0, Number(moment / 1_000_000n) - Date.now()));
 }
 
 function timestamp(nanoseconds: bigint): string {

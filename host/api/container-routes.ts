@@ -8,7 +8,7 @@ import { containerListRoutes, containerSize } from './container-list-routes.ts';
 import { readCreateBody } from './create-body.ts';
 import { type Call, flag, type Handler, type Route, readJson, sendJson, sendNothing } from './http.ts';
 import { readUpdateBody } from './update-body.ts';
-import { idleStatsJson, statsJson } from './stats-json.ts';
+import { usageRoutes } from './usage-routes.ts';
 
 export function containerRoutes(engine: Engine): Route[] {
   /** A route on one container. */
@@ -42,28 +42,6 @@ export function containerRoutes(engine: Engine): Route[] {
     const StatusCode = await exit;
     const { error } = container.record.state;
     call.response.end(`${JSON.stringify({ StatusCode, ...(error ? { Error: { Message: error } } : {}) })}\n`);
-  };
-
-  const stats = async (call: Call, container: Container): Promise<void> => {
-    const read = () =>
-      engine.backend.stats(container.record.id, container.record.config.host.cgroupParent, container.record.state.pid);
-    if (container.running === undefined) return sendJson(call, idleStatsJson(container));
-    const streams = call.query.get('stream') === null || flag(call, 'stream');
-    let gone = false;
-    call.response.once('close', () => {
-      gone = true;
-    });
-    let before = streams || !flag(call, 'one-shot') ? await read() : undefined;
-    do {
-      if (before !== undefined) await new Promise((resolve) => setTimeout(resolve, 1000));
-      if (container.running === undefined || gone) break;
-      const now = await read();
-      const json = statsJson(container, now, before);
-      if (!streams) return sendJson(call, json);
-      call.response.write(`${JSON.stringify(json)}\n`);
-      before = now;
-    } while (!gone);
-    call.response.end();
   };
 
   return [
@@ -131,29 +109,9 @@ export function containerRoutes(engine: Engine): Route[] {
       await engine.remove(container, { force: flag(call, 'force'), volumes: flag(call, 'v') });
       sendNothing(call);
     }),
-    on('GET', '/top', async (call, container) => {
-      runningProcess(container);
-      const found = await engine.backend.processes(container.record.id, container.record.config.host.cgroupParent);
-      const Processes = found.map((process) => [
-        String(process.uid),
-        String(process.pid),
-        String(process.parentPid),
-        '0',
-        new Date(process.startedAtMs).toTimeString().slice(0, 5),
-        process.terminal,
-        clock(process.cpuMs),
-        process.command,
-      ]);
-      engine.announce(container, 'top');
-      sendJson(call, { Titles: ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'], Processes });
-    }),
-    on('GET', '/stats', stats),
+    ...usageRoutes(engine),
     ...attachRoutes(engine),
   ];
-}
-
-function clock(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().slice(11, 19);
 }
 
 function seconds({ query }: Call): number | undefined {

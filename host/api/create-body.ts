@@ -1,4 +1,5 @@
 // Docker's body of POST /containers/create → the engine's input.
+import { checkLogConfig } from '../engine/log-details.ts';
 import type { ContainerInput } from '../engine/merge.ts';
 import { GantryError } from '../errors.ts';
 import type { Healthcheck, HostConfig, PortBinding, RestartPolicy } from '../types.ts';
@@ -190,19 +191,10 @@ function readVolumeDriver(host: Fields): string {
   return driver;
 }
 
-const logTypes = ['', 'json-file', 'local', 'none'];
-
 function readLogConfig(fields: Fields): HostConfig['logConfig'] {
-  const type = fields.text('Type');
-  const config = fields.textMap('Config');
-  if (!logTypes.includes(type))
-    throw new GantryError('UNSUPPORTED', `Cannot log with the driver "${type}": not supported`, {
-      hint: 'json-file, local and none are',
-    });
-  for (const name of Object.keys(config))
-    if (!['max-size', 'max-file'].includes(name) && !(name === 'compress' && config[name] === 'false'))
-      throw new GantryError('UNSUPPORTED', `Cannot carry out the log option "${name}": not supported`);
-  return { type: type || 'json-file', config };
+  const logConfig = { type: fields.text('Type') || 'json-file', config: fields.textMap('Config') };
+  checkLogConfig(logConfig);
+  return logConfig;
 }
 
 function checkRuntime(host: Fields): void {

@@ -48,6 +48,8 @@ const table: Record<string, Load> = {
   top: containers('top'),
   logs: async () => (await import('./logs.ts')).logs,
   inspect: async () => (await import('./inspect.ts')).inspect,
+  'container inspect': async () => (await import('./inspect.ts')).inspectContainer,
+  'image inspect': async () => (await import('./inspect.ts')).inspectImage,
   stats: async () => (await import('./stats.ts')).stats,
   events: async () => (await import('./events.ts')).events,
   'container prune': prune('container'),
@@ -86,8 +88,9 @@ const same = (names: string): Record<string, string> =>
 const groups: Record<string, Record<string, string>> = {
   container: {
     ...same(
-      'run create exec attach start stop restart kill pause unpause rm cp rename update wait port top logs inspect stats',
+      'run create exec attach start stop restart kill pause unpause rm cp rename update wait port top logs stats',
     ),
+    inspect: 'container inspect',
     ls: 'ps',
     list: 'ps',
     ps: 'ps',
@@ -95,7 +98,8 @@ const groups: Record<string, Record<string, string>> = {
     prune: 'container prune',
   },
   image: {
-    ...same('pull load save tag inspect history'),
+    ...same('pull load save tag history'),
+    inspect: 'image inspect',
     ls: 'images',
     list: 'images',
     rm: 'rmi',

@@ -110,14 +110,16 @@ const port: Command = {
 };
 
 const top: Command = {
-  usage: 'CONTAINER',
+  usage: 'CONTAINER [ps OPTIONS]',
   summary: 'Display the running processes of a container',
   flags: [],
-  args: [1, 1],
-  async run({ args }, { api }) {
+  ordered: true,
+  args: [1, MANY],
+  async run({ args: [name = '', ...options] }, { api }) {
     const { Titles, Processes } = await api.send<{ Titles: string[]; Processes: string[][] }>(
       'GET',
-      `${path(args[0]!)}/top`,
+      `${path(name)}/top`,
+      { query: { ps_args: options.join(' ') } },
     );
     process.stdout.write(`${tableLines(Titles, Processes, 20).join('\n')}\n`);
     return 0;

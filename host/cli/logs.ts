@@ -7,7 +7,7 @@ export const logs: Command = {
   usage: '[OPTIONS] CONTAINER',
   summary: 'Fetch the logs of a container',
   flags: [
-    { name: 'details', kind: 'switch', help: '', hidden: true, refused: 'the log keeps no details beside its lines' },
+    { name: 'details', kind: 'switch', help: 'Show extra details provided to logs' },
     { name: 'follow', short: 'f', kind: 'switch', help: 'Follow log output' },
     {
       name: 'since',
@@ -36,6 +36,7 @@ export const logs: Command = {
       query: {
         stdout: 1,
         stderr: 1,
+        details: parsed.switch('details'),
         follow: parsed.switch('follow'),
         timestamps: parsed.switch('timestamps'),
         tail: parsed.value('tail'),

@@ -27,7 +27,8 @@ const columns: [string, string][] = [
 ];
 
 /** As docker counts: of one CPU, cache that can be given back is no use of memory. */
-function rowOf(stats: Stats, whole: boolean): Row {
+/** @param given what the user called it. */
+function rowOf(stats: Stats, given: string | undefined, whole: boolean): Row {
   const { name, cpu_stats, precpu_stats, memory_stats, networks = {}, blkio_stats, pids_stats } = stats;
   const id = whole ? stats.id : stats.id.slice(0, 12);
   const used = cpu_stats.cpu_usage.total_usage - precpu_stats.cpu_usage.total_usage;
@@ -41,7 +42,7 @@ function rowOf(stats: Stats, whole: boolean): Row {
   const interfaces = Object.values(networks);
   return {
     ID: id,
-    Container: id,
+    Container: given ?? id,
     Name: name.slice(1),
     CPUPerc: `${cpu.toFixed(2)}%`,
     MemUsage: `${binarySize(memory)} / ${binarySize(limit)}`,
@@ -56,9 +57,9 @@ async function sample(api: Api, names: string[], stopped: boolean, whole: boolea
   const list = (): Promise<{ Id: string }[]> => api.send('GET', '/containers/json', { query: { all: stopped } });
   const all = names.length > 0 ? names : (await list()).map(({ Id }) => Id);
   const found = await Promise.all(
-    all.map((name) => api.send<Stats | undefined>('GET', `/containers/${encodeURIComponent(name)}/stats?stream=false`)),
+    all.map((name) => api.send<Stats>('GET', `/containers/${encodeURIComponent(name)}/stats?stream=false`)),
   );
-  return found.filter((stats) => stats !== undefined).map((stats) => rowOf(stats, whole));
+  return found.map((stats, index) => rowOf(stats, names[index], whole));
 }
 
 export const stats: Command = {

@@ -64,7 +64,9 @@ export function parseMoment(text: string, flag: string, now = Date.now()): strin
     throw new GantryError('INVALID_ARGUMENT', `Invalid argument "${text}" for "--${flag}": no time`, {
       hint: 'Such as 10m, 2026-01-31 or 2026-01-31T10:00:00Z',
     });
-  return String(date / 1000);
+  // A date of this language ends at milliseconds; logs go on to nanoseconds.
+  const [, fraction = '0'] = /:\d\d\.(\d{1,9})/.exec(text) ?? [];
+  return `${Math.floor(date / 1000)}.${fraction}`;
 }
 
 /** "About an hour ago": the time since a moment, in seconds since 1970. */

@@ -12,6 +12,7 @@ import { createFacts } from './facts.ts';
 import { encodeFrame, frames, readFailure } from './frames.ts';
 import { planFailure } from './plan-failure.ts';
 import { createPool } from './pool.ts';
+import { readProcessTable } from './process-table.ts';
 import { readProcesses } from './processes.ts';
 import { serveResolver } from './resolver.ts';
 import { attachFlags, readExit, superviseProcess } from './running-process.ts';
@@ -113,6 +114,9 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     },
     async processes(id, cgroupParent) {
       return readProcesses(cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '');
+    },
+    async processTable(id, cgroupParent, options) {
+      return readProcessTable(cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '', options);
     },
     pause: (id, cgroupParent) => control(id, cgroupParent, 'freeze'),
     unpause: (id, cgroupParent) => control(id, cgroupParent, 'thaw'),

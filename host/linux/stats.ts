@@ -29,7 +29,7 @@ export async function readStats(
   if (memory === undefined)
     throw new GantryError('INVALID_STATE', `Cannot read the counters of "${id.slice(0, 12)}": it is not running`);
   const readAt = BigInt(Date.now()) * 1_000_000n;
-  return { readAt, cpu: { ...cpu, ...(await machine()) }, memory, pids, block, networks };
+  return { readAt, unified, cpu: { ...cpu, ...(await machine()) }, memory, pids, block, networks };
 }
 
 /** "name value" lines → record. */
@@ -48,7 +48,7 @@ async function machine(): Promise<{ machineNs: number; onlineCpus: number }> {
   const [line = ''] = (await readFile('/proc/stat', 'utf8')).split('\n');
   const ticks = line
     .split(/\s+/)
-    .slice(1, 9)
+    .slice(1, 8)
     .reduce((sum, value) => sum + Number(value), 0);
   return { machineNs: ticks * 10_000_000, onlineCpus: cpus().length };
 }
@@ -108,15 +108,14 @@ async function memoryV1(read: Read, facts: HostFacts): Promise<ContainerStats['m
 }
 
 async function memoryV2(read: Read, facts: HostFacts): Promise<ContainerStats['memory'] | undefined> {
-  const [usage, peak, limit, events, stat] = await Promise.all(
-    ['current', 'peak', 'max', 'events', 'stat'].map((file) => read('memory', `memory.${file}`)),
+  const [usage, limit, events, stat] = await Promise.all(
+    ['current', 'max', 'events', 'stat'].map((file) => read('memory', `memory.${file}`)),
   );
   if (usage === '') return undefined;
   return {
     usageBytes: Number(usage),
-    ...(peak === '' ? {} : { maxUsageBytes: Number(peak) }),
     limitBytes: limited(limit!, facts),
-    failures: flatKeyed(events!).max ?? 0,
+    failures: flatKeyed(events!).oom ?? 0,
     counters: flatKeyed(stat!),
   };
 }

@@ -76,6 +76,51 @@ describe.skipIf(whyNoContainers())('the log', () => {
     await ok('rm', 'stutterer');
   });
 
+  it('has details where they are asked for: labels, variables, a tag', async () => {
+    const options = ['labels=role,none', 'env-regex=^APP_', 'tag={{.Name}}/{{.ImageName}}'].flatMap((option) => [
+      '--log-opt',
+      option,
+    ]);
+    await create(
+      'detailed',
+      [...options, '-l', 'role=a b', '-l', 'other=x', '-e', 'APP_MODE=fast', '-e', 'SECRET=y'],
+      'printf "one\\ntw"; sleep 0.05; echo o',
+    );
+    await finish('detailed');
+    const details = 'APP_MODE=fast,role=a+b,tag=detailed%2Fbox%3Alatest'.replace('%3Alatest', '');
+    expect(await ok('logs', '--details', 'detailed')).toBe(`${details} one\n${details} two`);
+    expect(await ok('logs', 'detailed')).toBe('one\ntwo');
+    expect((await ok('logs', '--details', '-t', 'detailed')).split('\n')[0]).toMatch(/^\d{4}-\S+Z APP_MODE=\S+ one$/);
+    await ok('rm', 'detailed');
+  });
+
+  it('can be had from one moment to another, to the nanosecond', async () => {
+    await create('ticker', [], 'for i in 1 2 3 4 5; do echo $i; sleep 0.02; done');
+    await finish('ticker');
+    const [first = '', second = '', third = '', ...rest] = (await ok('logs', '-t', 'ticker'))
+      .split('\n')
+      .map((line) => line.split(' ')[0]!);
+    expect(rest).toHaveLength(2);
+    const seconds = (stamp: string): string => `${Date.parse(`${stamp.slice(0, 19)}Z`) / 1000}.${stamp.slice(20, 29)}`;
+    expect(await ok('logs', '--since', second, '--until', third, 'ticker')).toBe('2\n3');
+    expect(await ok('logs', '--since', seconds(second), '--until', seconds(third), 'ticker')).toBe('2\n3');
+    expect(await ok('logs', '--until', first, 'ticker')).toBe('1');
+    expect(await ok('logs', '--since', '1h', '--tail', '2', 'ticker')).toBe('4\n5');
+    expect(await ok('logs', '--until', '1h', 'ticker')).toBe('');
+    await ok('rm', 'ticker');
+  });
+
+  it('of many who write at once has every line, once', async () => {
+    const names = Array.from({ length: 6 }, (_, index) => `writer${index}`);
+    const script = 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; done';
+    await Promise.all(
+      names.map((name) => ok('run', '-d', '--name', name, '--network', 'none', 'box', 'sh', '-c', script)),
+    );
+    const followed = await Promise.all(names.map((name) => ok('logs', '-f', name)));
+    for (const text of followed) expect(text).toBe(numbers(1, 2000).join('\n'));
+    await ok('rm', '-f', ...names);
+  });
+
   it('is kept by "local", in files that are limited from the start', async () => {
     const id = await create('local', ['--log-driver', 'local'], 'echo kept');
     await finish('local');
@@ -111,8 +156,11 @@ describe.skipIf(whyNoContainers())('the log', () => {
       ['--log-driver', 'syslog'],
       'Cannot log with the driver "syslog": not supported\nHint: json-file, local and none are',
     ],
-    [['--log-opt', 'tag=x'], 'Cannot carry out the log option "tag": not supported'],
-    [['--log-opt', 'compress=true'], 'Cannot carry out the log option "compress": not supported'],
+    [['--log-opt', 'colour=red'], "Unknown log opt 'colour' for json-file log driver"],
+    [['--log-driver', 'local', '--log-opt', 'tag=x'], "Unknown log opt 'tag' for local log driver"],
+    [['--log-opt', 'tag={{.Nothing}}'], 'Cannot read the log option tag: "{{.Nothing}}" is not known'],
+    [['--log-opt', 'compress=true'], 'Cannot carry out the log option "compress=true": not supported'],
+    [['--log-opt', 'mode=non-blocking'], 'Cannot carry out the log option "mode=non-blocking": not supported'],
     [['--log-opt', 'max-size=much'], 'Cannot read the log option max-size "much"'],
     [['--log-opt', 'max-size=0'], 'Cannot read the log option max-size "0"'],
     [
