@@ -1,5 +1,6 @@
 // A container's life over the API: statuses and words that docker's clients know, and the events of all of it.
 import { rmSync } from 'node:fs';
+import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation, until } from '../helpers/cli.ts';
@@ -164,7 +165,7 @@ describe.skipIf(whyNoContainers())('the life of a container', () => {
     expect((await call('GET', '/events?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z'))[0]).toBe(400);
     const shown = await ok('events', '--since', '1h', '--until', '0s', '-f', 'event=die', '-f', `container=${id}`);
     expect(shown).toMatch(
-      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}[+-]\d\d:\d\d container die \w{64} \(execDuration=\d+, exitCode=3, from=image, image=box, name=retold, own=label\)$/,
+      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d) container die \w{64} \(execDuration=\d+, exitCode=3, from=image, image=box, name=retold, own=label\)$/,
     );
     await ok('volume', 'rm', 'kept');
   });
@@ -191,6 +192,30 @@ describe.skipIf(whyNoContainers())('the life of a container', () => {
     expect(await call('POST', '/containers/awaited/wait')).toEqual([200, '{"StatusCode":137}\n']);
     await call('DELETE', '/containers/awaited');
     expect(await gone).toEqual([200, '{"StatusCode":137}\n']);
+  });
+
+  it('lets a client leave a terminal by the keys that it named, also where it does not look for them itself', async () => {
+    await make('typed', ['cat'], { Tty: true, OpenStdin: true });
+    await call('POST', '/containers/typed/start');
+    const seen = await new Promise<string>((resolve, reject) => {
+      const path = '/containers/typed/attach?stream=1&stdin=1&stdout=1&detachKeys=ctrl-a,x';
+      const headers = { connection: 'Upgrade', upgrade: 'tcp' };
+      const sent = request({ socketPath: here.socket, method: 'POST', path, headers }).once('error', reject).end();
+      sent.once('upgrade', (_answer, socket, head) => {
+        let text = head.toString();
+        socket.on('data', (data: Buffer) => {
+          text += data;
+          if (text.includes('line\r\nline')) socket.write('\x01x');
+        });
+        socket.once('end', () => socket.end());
+        socket.once('close', () => resolve(text));
+        socket.write('line\n');
+      });
+    });
+    expect(seen).not.toContain('x');
+    expect(await stateOf('typed')).toMatchObject({ Running: true });
+    expect((await actions({ container: ['typed'] })).slice(-2)).toEqual(['attach', 'detach']);
+    await call('DELETE', '/containers/typed?force=1');
   });
 
   it('kills and removes what is paused, and nobody waits for who stops gracefully', async () => {
