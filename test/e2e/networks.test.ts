@@ -25,7 +25,7 @@ describe.skipIf(whyNoContainers())('networks of a user', () => {
     return [...stdout.matchAll(/^Address: (\S+)$/gm)].map(([, address]) => address!);
   };
   const pings = async (who: string, whom: string): Promise<boolean> =>
-    (await status('exec', who, 'ping', '-c', '1', '-w', '1', whom)) === 0;
+    (await status('exec', who, 'ping', '-c', '1', '-W', '1', whom)) === 0;
   const reaches = async (who: string, address: string, port = '80'): Promise<boolean> =>
     (await status('exec', who, 'probe', 'tcp', address, port)) === 0;
 
@@ -120,6 +120,8 @@ describe.skipIf(whyNoContainers())('networks of a user', () => {
         'SERVFAIL',
       );
       expect(await inside('locked', 'ip', 'route')).not.toContain('default');
+      const published = await gantry('run', '--rm', '--network', 'closed', '-p', '8084:80', 'box', 'true');
+      expect(published.stderr).toContain('Published ports are discarded');
       await inside('locked', 'nslookup', 'locked');
       server.kill();
       await once(server, 'exit');

@@ -88,7 +88,10 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
   };
   const resolvers = createResolvers(backend, bridges, (record) => files(record.id));
   /** The network that the mode names comes first: its interface is eth0. */
-  const wantedOf = ({ networkMode, networks = {} }: ContainerConfig['host']): [string, EndpointConfig][] =>
+  const wantedOf = ({
+    networkMode,
+    networks = { [networkMode]: { aliases: [] } },
+  }: ContainerConfig['host']): [string, EndpointConfig][] =>
     Object.entries(networks).toSorted(([a], [b]) => Number(b === networkMode) - Number(a === networkMode));
   const memberOf = (id: string): Member[] => bridges().flatMap(({ members }) => members.get(id) ?? []);
 
@@ -252,7 +255,11 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
         return ['Published ports are discarded when using host network mode'];
       try {
         const ready = await Promise.all(wantedOf(host).map(([name]) => segmentOf(name).ensure()));
-        return warningsOf(ready.find(({ trouble }) => trouble !== '')?.trouble ?? '');
+        const lost = host.ports.length > 0 && ready.every(({ network }) => network.internal);
+        return [
+          ...warningsOf(ready.find(({ trouble }) => trouble !== '')?.trouble ?? ''),
+          ...(lost ? ['Published ports are discarded: none of the networks leads out'] : []),
+        ];
       } catch {
         return [];
       }
