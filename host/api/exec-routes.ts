@@ -1,6 +1,8 @@
 // /exec: further processes in running containers.
+import type { RunningProcess } from '../backend.ts';
 import { createDetachFilter, parseDetachKeys } from '../detach-keys.ts';
 import type { Engine } from '../engine/engine.ts';
+import { checkStart } from '../engine/exec.ts';
 import { size } from './container-routes.ts';
 import { readFields } from './fields.ts';
 import { type Call, type Route, readJson, sendJson, sendNothing } from './http.ts';
@@ -36,8 +38,16 @@ export function execRoutes(engine: Engine): Route[] {
       return;
     }
     const { tty, attachStdout, attachStderr, attachStdin } = exec.input;
-    const process = await engine.execs.start(exec, undefined);
+    // The head goes first, as docker's does: its Python client loses what comes in one piece with it. So a program that cannot
+    // be started is told in the stream, and by the exit code.
+    checkStart(exec);
     const connection = hijack(call, tty);
+    let process: RunningProcess;
+    try {
+      process = await engine.execs.start(exec, undefined);
+    } catch (error) {
+      return connection.fail(tty, error as Error);
+    }
     const leave = process.attach(connection.sink(tty, { stdout: attachStdout, stderr: attachStderr }));
     const filter = tty ? createDetachFilter(parseDetachKeys(exec.input.detachKeys)) : undefined;
     if (attachStdin)
@@ -63,7 +73,9 @@ export function execRoutes(engine: Engine): Route[] {
       method: 'POST',
       path: '/exec/:id/resize',
       handler: (call) => {
-        engine.execs.find(call.params.id!).process?.resize(...size(call));
+        const exec = engine.execs.find(call.params.id!);
+        exec.size = size(call);
+        exec.process?.resize(...exec.size);
         sendNothing(call, 200);
       },
     },

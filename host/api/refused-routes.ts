@@ -80,7 +80,6 @@ export function refusedRoutes(): Route[] {
     ...later('commit a container', 'POST /commit'),
     ...later('export a container', 'GET /containers/:id/export'),
     ...later('tell the changes of a container', 'GET /containers/:id/changes'),
-    ...later('update a container', 'POST /containers/:id/update'),
     ...later('freeze a container to disk', 'GET /containers/:id/checkpoints', 'POST /containers/:id/checkpoints'),
     ...later('freeze a container to disk', 'DELETE /containers/:id/checkpoints/:checkpoint'),
     ...refuse(

@@ -19,6 +19,8 @@ export interface Hijacked {
   /** What the client sends; `end` when it closes its half, `gone` when it is gone altogether. */
   input(listener: { data(chunk: Uint8Array): Promise<void> | void; end(): void; gone(): void }): void;
   end(): void;
+  /** Ends with a message where output would have been. */
+  fail(raw: boolean, error: Error): void;
 }
 
 /** Answers 101 (or 200 where no upgrade was asked for) and hands the connection over. */
@@ -78,6 +80,10 @@ export function hijack(call: Call, raw: boolean): Hijacked {
       source.resume();
     },
     end: () => void output.end(),
+    fail(rawOutput, { message }) {
+      const line = Buffer.from(`${message}\r\n`);
+      output.end(rawOutput ? line : stdcopyFrame('stderr', line));
+    },
   };
 }
 

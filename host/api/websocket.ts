@@ -45,5 +45,6 @@ export async function acceptWebSocket({ request, response, upgraded, ...call }: 
       client.resume();
     },
     end: () => client.close(1000),
+    fail: (_raw, { message }) => client.close(1011, message.slice(0, 100)),
   };
 }

@@ -30,6 +30,8 @@ export interface Exec {
   pid: number;
   exitCode: number | undefined;
   process: RunningProcess | undefined;
+  /** Rows and columns that its terminal got before it was there. */
+  size?: [number, number];
 }
 
 export interface Execs {
@@ -43,6 +45,12 @@ export interface Execs {
 
 /** Ended ones are remembered so long: clients ask for the exit code afterwards. */
 const REMEMBERED_MS = 5 * 60_000;
+
+/** @throws {GantryError} INVALID_STATE where it ran before, or nobody can enter its container. */
+export function checkStart({ id, container, status }: Exec): RunningProcess {
+  if (status !== 'created') throw new GantryError('INVALID_STATE', `Exec ${id.slice(0, 12)} has already run`);
+  return checkOpen(container);
+}
 
 export function createExecs({ backend, images, files }: Context, announce: Announce): Execs {
   const execs = new Map<string, Exec>();
@@ -74,9 +82,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
     async start(exec, sink) {
       const { container, input } = exec;
       const { record } = container;
-      if (exec.status !== 'created')
-        throw new GantryError('INVALID_STATE', `Exec ${exec.id.slice(0, 12)} has already run`);
-      const first = checkOpen(container);
+      const first = checkStart(exec);
       exec.status = 'running';
       let entered = (): void => {};
       const entering = new Promise<void>((resolve) => {
@@ -103,6 +109,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
         const attachOutput = input.attachStdout || input.attachStderr;
         const running = await backend.exec(container.files.controlSocket, program, { attachOutput, attachStdin });
         Object.assign(exec, { process: running, pid: running.pid });
+        if (exec.size !== undefined) running.resize(...exec.size);
         if (sink !== undefined) running.attach(sink);
         announce(container, `exec_start: ${args.join(' ')}`, { execID: exec.id });
         void running.exited.then(({ exitCode }) => {

@@ -28,6 +28,7 @@ const newer = [
   ],
   ...['Health', 'EnableIPv4', 'BuildCacheDiskUsage', 'CgroupnsMode', 'ReadOnlyForceRecursive', 'CreateMountpoint'],
   ...['VolumeOptions', 'ImageOptions', 'Features', 'FirewallBackend', 'Subpath', 'Status', 'scope'],
+  ...['ConfigFrom', 'ConfigOnly', 'Peers'],
   // Of events, for clients before docker 25.
   ...['status', 'id', 'from'],
 ];
