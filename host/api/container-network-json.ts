@@ -78,7 +78,7 @@ export function networksJson(record: ContainerRecord, version = API_VERSION): Re
 
 /** Of its own: who shares the network of the host, or of another container, has none. */
 function hasPorts(networkMode: string, status: Status): boolean {
-  const shared = networkMode === 'host' || networkMode.startsWith('container:');
+  const shared = ['host', 'none'].includes(networkMode) || networkMode.startsWith('container:');
   return !shared && (status === 'running' || status === 'paused');
 }
 
