@@ -56,7 +56,9 @@ describe.skipIf(whyNoContainers())('serve', () => {
     others = makeCertificate(work, 'other', stranger);
     tls = ['--tlsverify', '--tlscacert', ca.certificate, '--tlscert', server.certificate, '--tlskey', server.key];
   });
+  let listener: ChildProcess | undefined;
   afterEach(async () => {
+    listener?.kill();
     if (engine?.exitCode === null && engine.signalCode === null) await stop();
   });
   afterAll(async () => {
@@ -175,9 +177,9 @@ while True:
     data, ancillary, _, _ = s.recvmsg(4096, 256)
     print(data.decode(), int.from_bytes(ancillary[0][2][:4], 'little'), flush=True)
 `;
-    const listener = spawn('python3', ['-c', script, notify], { stdio: ['ignore', 'pipe', 'inherit'] });
+    listener = spawn('python3', ['-c', script, notify], { stdio: ['ignore', 'pipe', 'inherit'] });
     let heard = '';
-    listener.stdout.on('data', (chunk) => {
+    listener.stdout!.on('data', (chunk) => {
       heard += chunk;
     });
     await until(() => heard.includes('bound'), 'the listener');
@@ -187,14 +189,15 @@ while True:
     );
     const command = [process.execPath, '--', program, 'serve', '-H', 'fd://'];
     watch(spawn(activator, ['-l', path, ...passed, ...command], { stdio: 'pipe' }));
-    await until(() => existsSync(path), 'the socket');
+    await until(() => log.includes('Listening on'), 'the socket');
     expect(heard).not.toContain('READY');
     expect(await rawCall(path, 'GET /_ping HTTP/1.1\nHost: x\nConnection: close')).toContain('OK');
     await until(() => (heard.match(/WATCHDOG=1/g) ?? []).length > 1, 'the watchdog');
     expect(await stop()).toBe(0);
     await until(() => heard.includes('STOPPING'), 'the notice');
+    const closed = new Promise((resolve) => listener!.once('close', resolve));
     listener.kill();
-    await new Promise((resolve) => listener.once('close', resolve));
+    await closed;
     const messages = heard.trimEnd().split('\n').slice(1);
     expect(messages[0]).toBe(`READY=1 ${engine!.pid}`);
     expect(messages.at(-1)).toBe(`STOPPING=1 ${engine!.pid}`);
