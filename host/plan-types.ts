@@ -177,6 +177,8 @@ export interface ArchiveRequest extends Pick<PlanRequest, 'facts' | 'id' | 'cont
   paths: Pick<PlanPaths, 'hosts' | 'hostname' | 'resolvConf' | 'emptyDirectory'>;
   /** Joins its mount namespace; else its root is mounted. */
   running: boolean;
+  /** Only what lies in its root, under what is mounted there. */
+  withoutMounts?: boolean;
   action: ArchiveAction;
   directory: string;
   /** Entry of the directory; empty: the directory itself. */

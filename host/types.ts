@@ -251,6 +251,8 @@ export interface ImageConfig {
   stopSignal: string;
   healthcheck?: Healthcheck;
   shell?: string[];
+  /** Instructions for builds on top of it. */
+  onBuild?: string[];
 }
 
 export interface ImageHistory {

@@ -5,6 +5,7 @@ import {
   OP_CONTAINER_PIDFD,
   OP_LAUNCH,
   OP_MOUNT_SETATTR,
+  OP_MOVE_MOUNT,
   OP_SETNS,
   OP_STDIO,
   OP_SUPERVISE,
@@ -13,10 +14,17 @@ import {
   SUPERVISE_STDIN_ONCE,
 } from '../abi';
 import { Json } from '../json';
-import { AT_FDCWD, AT_RECURSIVE, CLONE_NEWNS, CLONE_NEWUSER, MOUNT_ATTR_NODEV } from '../kernel';
+import {
+  AT_FDCWD,
+  AT_RECURSIVE,
+  CLONE_NEWNS,
+  CLONE_NEWUSER,
+  MOUNT_ATTR_NODEV,
+  MOVE_MOUNT_F_EMPTY_PATH,
+} from '../kernel';
 import { specifyStillMounts } from '../spec/mounts';
 import { UserNamespace } from '../spec/user-namespace';
-import { appendMount, CgroupMounts, mountAttributes, MountContext, Sources } from './mounts';
+import { appendMount, CgroupMounts, cloneTree, mountAttributes, MountContext, Sources } from './mounts';
 import { ProgramWriter } from './program';
 import { cutPropagation, enterRoot, mountRoot } from './rootfs';
 import { becomeRoot } from './user-namespace';
@@ -45,7 +53,9 @@ export function planArchive(program: ProgramWriter, request: Json): void {
   if (enters) becomeRoot(program);
   program.op(OP_STDIO).imm(-1);
   cutPropagation(program);
-  if (!running) mountStill(program, request);
+  const bare = request.flag('withoutMounts');
+  if (!running) mountStill(program, request, bare);
+  else if (bare) enterBareRoot(program);
   program
     .op(OP_MOUNT_SETATTR)
     .imm(AT_FDCWD)
@@ -65,12 +75,27 @@ export function planArchive(program: ProgramWriter, request: Json): void {
   program.endBlock(launch);
 }
 
-/** The root of a container that does not run, with its volumes and binds. */
-function mountStill(program: ProgramWriter, request: Json): void {
+/** The root of a running container, and nothing that is mounted in it. */
+function enterBareRoot(program: ProgramWriter): void {
+  const root = cloneTree(program, '/', false);
+  program.because('what lies under the mounts, not what is in them');
+  program
+    .op(OP_MOVE_MOUNT)
+    .reg(root)
+    .str('')
+    .imm(AT_FDCWD)
+    .str('/')
+    .imm(MOVE_MOUNT_F_EMPTY_PATH)
+    .because('a root that is pivoted to must be mounted');
+  enterRoot(program, root, false);
+}
+
+/** The root of a container that does not run, with its volumes and binds unless it is to be bare. */
+function mountStill(program: ProgramWriter, request: Json, bare: bool): void {
   const root = mountRoot(program, request);
   const context = new MountContext(program, root, request, new Sources());
   const cgroup = new CgroupMounts(request);
   const mounts = specifyStillMounts(request).items;
-  for (let i = 0; i < mounts.length; i++) appendMount(context, mounts[i], cgroup);
+  for (let i = 0; !bare && i < mounts.length; i++) appendMount(context, mounts[i], cgroup);
   enterRoot(program, root, request.child('container').child('host').flag('readonlyRootfs'));
 }

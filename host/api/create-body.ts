@@ -55,7 +55,7 @@ export function readCreateBody(body: unknown, version: string): ContainerInput {
   return input;
 }
 
-function readHealthcheck(config: Fields): Healthcheck | undefined {
+export function readHealthcheck(config: Fields): Healthcheck | undefined {
   if (!config.has('Healthcheck')) return undefined;
   const raw = config.child('Healthcheck');
   return {

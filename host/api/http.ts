@@ -207,6 +207,21 @@ export function jsonLines({ response }: Call): { line(value: unknown): void; end
   };
 }
 
+/** Lines of progress; a failure behind the first line is a line, too. */
+export async function withProgress(call: Call, work: (line: (value: object) => void) => Promise<void>): Promise<void> {
+  const output = jsonLines(call);
+  try {
+    await work((value) => output.line(value));
+  } catch (error) {
+    if (!output.begun) throw error;
+    call.request.resume();
+    const { message } = error as Error;
+    const known = error instanceof GantryError ? { code: error.code, hint: error.hint } : {};
+    output.line({ errorDetail: { message }, error: message, ...known });
+  }
+  output.end();
+}
+
 /** Resolves when more can be written, or nobody reads any more. */
 export function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {

@@ -5,33 +5,19 @@ import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
 import { healthcheckJson } from './config-json.ts';
 import { anyOf, matchesLabels, readFilters } from './filters.ts';
-import { type Call, jsonLines, type Route, flag, sendJson } from './http.ts';
 import { isBefore } from './versions.ts';
+import { type Call, type Route, flag, sendJson, withProgress } from './http.ts';
+import { importRoute } from './snapshot-routes.ts';
 
 export function imageRoutes(engine: Engine): Route[] {
   const { images, events } = engine;
-
-  /** Lines of progress; a failure behind the first line is a line, too. */
-  const withProgress = async (call: Call, work: (line: (value: object) => void) => Promise<void>): Promise<void> => {
-    const output = jsonLines(call);
-    try {
-      await work((value) => output.line(value));
-    } catch (error) {
-      if (!output.begun) throw error;
-      call.request.resume();
-      const { message } = error as Error;
-      const known = error instanceof GantryError ? { code: error.code, hint: error.hint } : {};
-      output.line({ errorDetail: { message }, error: message, ...known });
-    }
-    output.end();
-  };
+  const importImage = importRoute(engine);
 
   const pull = (call: Call): Promise<void> => {
     const from = call.query.get('fromImage');
+    if (!from && call.query.get('fromSrc')) return importImage(call);
     if (!from)
-      throw new GantryError('UNSUPPORTED', 'Cannot import an image from a file: not supported', {
-        hint: 'gantry load takes archives',
-      });
+      throw new GantryError('INVALID_ARGUMENT', 'Cannot create an image: neither fromImage nor fromSrc is given');
     const tag = call.query.get('tag') ?? '';
     const name = tag === '' || /@|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
     const auth = credentials(call.request.headers['x-registry-auth']);
@@ -244,7 +230,7 @@ function inspectJson(image: Image): object {
     RepoTags: image.tags,
     RepoDigests: image.digests,
     Parent: '',
-    Comment: '',
+    Comment: image.history.at(-1)?.comment ?? '',
     Created: image.created,
     Author: image.author ?? '',
     Config: {
@@ -258,6 +244,7 @@ function inspectJson(image: Image): object {
       Labels: config.labels,
       StopSignal: config.stopSignal,
       ...healthcheckJson(config.healthcheck),
+      OnBuild: config.onBuild ?? null,
       ...(config.shell ? { Shell: config.shell } : {}),
     },
     Architecture: image.platform.architecture,

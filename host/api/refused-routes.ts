@@ -77,9 +77,6 @@ export function refusedRoutes(): Route[] {
     ...later('ask a registry about an image', 'GET /distribution/:name*/json'),
     ...later('search for images', 'GET /images/search'),
     ...later('push an image', 'POST /images/:name*/push'),
-    ...later('commit a container', 'POST /commit'),
-    ...later('export a container', 'GET /containers/:id/export'),
-    ...later('tell the changes of a container', 'GET /containers/:id/changes'),
     ...later('freeze a container to disk', 'GET /containers/:id/checkpoints', 'POST /containers/:id/checkpoints'),
     ...later('freeze a container to disk', 'DELETE /containers/:id/checkpoints/:checkpoint'),
     ...refuse(

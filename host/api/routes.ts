@@ -9,6 +9,7 @@ import { imageRoutes } from './image-routes.ts';
 import { networkRoutes } from './network-routes.ts';
 import { refusedRoutes } from './refused-routes.ts';
 import { eventRoutes } from './event-routes.ts';
+import { snapshotRoutes } from './snapshot-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import { volumeRoutes } from './volume-routes.ts';
 
@@ -18,6 +19,7 @@ export function allRoutes(engine: Engine): Route[] {
     ...eventRoutes(engine),
     ...containerRoutes(engine),
     ...archiveRoutes(engine),
+    ...snapshotRoutes(engine),
     ...execRoutes(engine),
     ...imageRoutes(engine),
     ...volumeRoutes(engine),

@@ -13,6 +13,10 @@ const images =
   (name: string): Load =>
   async () =>
     (await import('./images.ts')).commands[name]!;
+const snapshots =
+  (name: string): Load =>
+  async () =>
+    (await import('./snapshots.ts')).commands[name]!;
 const volumes =
   (name: string): Load =>
   async () =>
@@ -59,6 +63,10 @@ const table: Record<string, Load> = {
   save: images('save'),
   tag: images('tag'),
   rmi: images('rmi'),
+  diff: snapshots('diff'),
+  export: snapshots('export'),
+  commit: snapshots('commit'),
+  import: snapshots('import'),
   history: async () => (await import('./history.ts')).history,
   'image prune': prune('image'),
   'volume ls': volumes('ls'),
@@ -88,7 +96,7 @@ const same = (names: string): Record<string, string> =>
 const groups: Record<string, Record<string, string>> = {
   container: {
     ...same(
-      'run create exec attach start stop restart kill pause unpause rm cp rename update wait port top logs stats',
+      'run create exec attach start stop restart kill pause unpause rm cp rename update wait port top logs stats diff export commit',
     ),
     inspect: 'container inspect',
     ls: 'ps',
@@ -98,7 +106,7 @@ const groups: Record<string, Record<string, string>> = {
     prune: 'container prune',
   },
   image: {
-    ...same('pull load save tag history'),
+    ...same('pull load save tag history import'),
     inspect: 'image inspect',
     ls: 'images',
     list: 'images',
@@ -128,9 +136,7 @@ const absent: Record<string, string> = {
   login: 'What "docker login" stored in ~/.docker/config.json is used',
   logout: 'What "docker login" stored in ~/.docker/config.json is used',
   push: '"gantry save" writes an archive that skopeo and docker can push',
-  ...Object.fromEntries(
-    ['commit', 'compose', 'context', 'diff', 'export', 'import', 'search', 'swarm'].map((name) => [name, '']),
-  ),
+  ...Object.fromEntries(['compose', 'context', 'search', 'swarm'].map((name) => [name, ''])),
 };
 
 export function commandNames(): string[] {

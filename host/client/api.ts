@@ -36,7 +36,7 @@ export function createApi(endpoint: Endpoint, start: (() => Promise<void>) | und
       const target: RequestOptions = {
         socketPath: endpoint.socket,
         method,
-        path: VERSION + path + queryText(options.query),
+        path: VERSION + path + queryOf(options.query),
         // An engine that refuses what is still being sent must not close before its answer is read.
         headers: {
           host: 'gantry',
@@ -102,10 +102,16 @@ export function createApi(endpoint: Endpoint, start: (() => Promise<void>) | und
   };
 }
 
-function queryText(query: Query = {}): string {
-  const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== '' && value !== false);
-  if (pairs.length === 0) return '';
-  return `?${new URLSearchParams(pairs.map(([key, value]) => [key, value === true ? '1' : String(value)]))}`;
+/** "?a=1&b=x&b=y"; what is empty is left away. */
+export function queryOf(query: Record<string, Query[string] | string[]> = {}): string {
+  const pairs = Object.entries(query).flatMap(([key, value]) =>
+    [value]
+      .flat()
+      .flatMap((one) =>
+        one === undefined || one === '' || one === false ? [] : [[key, String(one === true ? 1 : one)]],
+      ),
+  );
+  return pairs.length === 0 ? '' : `?${new URLSearchParams(pairs)}`;
 }
 
 async function readText(answer: IncomingMessage): Promise<string> {

@@ -35,6 +35,8 @@ export interface Copies {
   /** @throws {GantryError} PATH_NOT_FOUND in docker's words. */
   stat(container: Container, path: string): Promise<PathStat>;
   read(container: Container, path: string): Promise<{ stat: PathStat; tar: AsyncGenerator<Uint8Array> }>;
+  /** The whole root, without what is mounted in it. */
+  exportRoot(container: Container): Promise<AsyncGenerator<Uint8Array>>;
   /** Into a directory. */
   write(container: Container, path: string, tar: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void>;
 }
@@ -44,6 +46,7 @@ interface Place {
   name: string;
   /** Last part of the path as it was given: the name in the archive. */
   as: string;
+  withoutMounts?: boolean;
 }
 
 /** "/a/b" is looked up in "/a" and not followed; "/a/b/" and "/a/b/." are, and must be directories. */
@@ -56,6 +59,8 @@ function placeOf(path: string): Place {
     return { directory: whole, name: '', as: last === '.' ? '.' : posix.basename(whole) || '/' };
   return { directory: whole.slice(0, cut), name: last, as: last };
 }
+
+const wholeRoot: Place = { directory: '/', name: '', as: '', withoutMounts: true };
 
 /** The whole path as a directory, for writing into it: its last part is followed too. */
 function directoryOf(path: string): Place {
@@ -169,17 +174,14 @@ export function createCopies(context: Context): Copies {
       const { output, ended } = listen(process, container, path);
       const found = await readStat(output, place);
       if (found === undefined) await ended;
-      const { stat, rest } = found!;
-      const tar = async function* (): AsyncGenerator<Uint8Array> {
-        try {
-          if (rest.length > 0) yield rest;
-          yield* output;
-          await ended;
-        } finally {
-          process.signal(SIGKILL);
-        }
-      };
-      return { stat, tar: tar() };
+      return { stat: found!.stat, tar: tarOf(process, found!.rest, output, ended) };
+    },
+    async exportRoot(container) {
+      const process = await start(container, 'pack', wholeRoot);
+      const { output, ended } = listen(process, container, '/');
+      const found = await readStat(output, wholeRoot);
+      if (found === undefined) await ended;
+      return tarOf(process, found!.rest, output, ended);
     },
     async write(container, path, tar, { keepKinds, ownedByUser }) {
       const owner = ownedByUser ? await ownerOf(container) : asArchived;
@@ -203,6 +205,22 @@ export function createCopies(context: Context): Copies {
       await ended;
     },
   };
+}
+
+/** What came behind the stat, then the rest; whoever stops reading ends the process. */
+async function* tarOf(
+  process: RunningProcess,
+  first: Buffer,
+  output: AsyncGenerator<Uint8Array>,
+  ended: Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    if (first.length > 0) yield first;
+    yield* output;
+    await ended;
+  } finally {
+    process.signal(SIGKILL);
+  }
 }
 
 const QUEUED_MAX = 1 << 20;

@@ -28,6 +28,7 @@ import { createNetworkOperations, type NetworkOperations } from './network/opera
 import { checkNetworkOptions, settleNetworks } from './network/options.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
+import { createSnapshots, type Snapshots } from './snapshots.ts';
 import { readRecords } from './state-store.ts';
 import { createTakenNames } from './taken-names.ts';
 import { createTrash } from './trash.ts';
@@ -59,6 +60,7 @@ export interface Engine extends Lifecycle {
   readonly copies: Copies;
   /** Tells those who listen what a client did with a container. */
   readonly announce: Announce;
+  readonly snapshots: Snapshots;
   /** What could not be read when the engine started, sentences for the user. */
   readonly damaged: readonly string[];
   create(name: string | undefined, input: ContainerInput): Promise<Container>;
@@ -202,6 +204,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     execs,
     copies: createCopies(context),
     announce,
+    snapshots: createSnapshots(context, lifecycle, announce),
     damaged: [],
     find,
     list: () => [...containers.values()].sort((a, b) => b.record.created.localeCompare(a.record.created)),

@@ -29,6 +29,7 @@ interface RawConfig {
     StopSignal?: string;
     Healthcheck?: RawHealthcheck;
     Shell?: string[];
+    OnBuild?: string[] | null;
   };
   rootfs?: { type?: string; diff_ids?: string[] };
   history?: { created?: string; created_by?: string; comment?: string; author?: string; empty_layer?: boolean }[];
@@ -75,7 +76,7 @@ function checkConfig(config: Record<string, unknown>, what: string): void {
   const object = (value: unknown): value is object => typeof value === 'object' && !Array.isArray(value);
   for (const field of ['User', 'WorkingDir', 'StopSignal'])
     if (!text(config[field] ?? '')) throw wrong(field, 'a text');
-  for (const field of ['Env', 'Entrypoint', 'Cmd', 'Shell']) {
+  for (const field of ['Env', 'Entrypoint', 'Cmd', 'Shell', 'OnBuild']) {
     const list = config[field] ?? [];
     if (!Array.isArray(list) || !list.every(text)) throw wrong(field, 'a list of texts');
   }
@@ -97,6 +98,7 @@ function parseConfig(config: NonNullable<RawConfig['config']>): ImageConfig {
     stopSignal: config.StopSignal ?? '',
     ...(config.Healthcheck ? { healthcheck: parseHealthcheck(config.Healthcheck) } : {}),
     ...(config.Shell ? { shell: config.Shell } : {}),
+    ...(config.OnBuild ? { onBuild: config.OnBuild } : {}),
   };
 }
 
@@ -119,6 +121,65 @@ function parseHistory(entry: NonNullable<RawConfig['history']>[number]): ImageHi
     ...(entry.author ? { author: entry.author } : {}),
     ...(entry.empty_layer ? { emptyLayer: true } : {}),
   };
+}
+
+function orNothing<K extends string, V>(key: K, value: V[] | undefined): { [key in K]?: V[] } {
+  return value === undefined || value.length === 0 ? {} : ({ [key]: value } as { [key in K]: V[] });
+}
+
+function keySet(names: string[]): Record<string, object> {
+  return Object.fromEntries(names.map((name) => [name, {}]));
+}
+
+/** What `parseConfig` reads, written; empty parts are left away. */
+function rawConfig(config: ImageConfig): NonNullable<RawConfig['config']> {
+  const { healthcheck: check } = config;
+  return {
+    ...(config.user ? { User: config.user } : {}),
+    ...(config.exposedPorts.length > 0 ? { ExposedPorts: keySet(config.exposedPorts) } : {}),
+    ...orNothing('Env', config.env),
+    ...orNothing('Entrypoint', config.entrypoint),
+    ...orNothing('Cmd', config.command),
+    ...(config.volumes.length > 0 ? { Volumes: keySet(config.volumes) } : {}),
+    ...(config.workingDir ? { WorkingDir: config.workingDir } : {}),
+    ...(Object.keys(config.labels).length > 0 ? { Labels: config.labels } : {}),
+    ...(config.stopSignal ? { StopSignal: config.stopSignal } : {}),
+    ...(check
+      ? {
+          Healthcheck: {
+            ...orNothing('Test', check.test),
+            ...(check.interval ? { Interval: check.interval } : {}),
+            ...(check.timeout ? { Timeout: check.timeout } : {}),
+            ...(check.startPeriod ? { StartPeriod: check.startPeriod } : {}),
+            ...(check.startInterval ? { StartInterval: check.startInterval } : {}),
+            ...(check.retries ? { Retries: check.retries } : {}),
+          },
+        }
+      : {}),
+    ...orNothing('Shell', config.shell),
+    ...orNothing('OnBuild', config.onBuild),
+  };
+}
+
+/** The JSON of a configuration, whose digest is the image's ID. */
+export function writeImageConfig(image: ParsedConfig): Buffer {
+  const raw: RawConfig = {
+    created: image.created,
+    ...(image.author ? { author: image.author } : {}),
+    architecture: image.platform.architecture,
+    ...(image.platform.variant ? { variant: image.platform.variant } : {}),
+    os: image.platform.os,
+    config: rawConfig(image.config),
+    rootfs: { type: 'layers', diff_ids: image.diffIds },
+    history: image.history.map(({ created, createdBy, comment, author, emptyLayer }) => ({
+      ...(created ? { created } : {}),
+      ...(createdBy ? { created_by: createdBy } : {}),
+      ...(author ? { author } : {}),
+      ...(comment ? { comment } : {}),
+      ...(emptyLayer ? { empty_layer: true } : {}),
+    })),
+  };
+  return Buffer.from(JSON.stringify(raw));
 }
 
 /** This machine's platform in OCI words. */

@@ -9,10 +9,11 @@ import { HELLO, makeHello } from './hello.ts';
 import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-config.ts';
 import { createLayerStore, type LayerStore } from './layer-store.ts';
 import { loadArchive } from './load.ts';
+import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
 import { pullImage, shortId } from './pull.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
 import { saveArchive } from './save.ts';
-import type { Unpacker } from './unpack.ts';
+import type { Change, Unpacker } from './unpack.ts';
 
 export interface PullRequest {
   platform?: Platform | undefined;
@@ -48,6 +49,11 @@ export interface ImageStore {
   remove(name: string, force: boolean, inUse: (id: string) => string | undefined): Promise<Removal>;
   /** Directories of the layers, uppermost first. */
   layerPaths(image: Image): string[];
+  /** What an upper directory on top of the image's layers (and of one more below them) changes. */
+  changes(image: Image, upper: string, lowest: string): Promise<Change[]>;
+  /** A new image; `target` is its name. @throws {GantryError} INVALID_ARGUMENT. */
+  commit(parent: Image, commit: Commit, target: string | undefined): Promise<Image>;
+  import(request: Import, target: string | undefined): Promise<Image>;
 }
 
 export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageStore {
@@ -157,6 +163,14 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     ).id;
   };
 
+  const make = (target: string | undefined, work: () => Promise<Arrived>): Promise<Image> =>
+    arrival(async () => {
+      const tags = target === undefined ? [] : [tagOf(target)];
+      const made = await work();
+      if (await register(made, tags)) return imageOf(made.id);
+      throw new GantryError('IN_USE', 'Cannot keep the new image: its layers were removed in the meantime');
+    });
+
   const store: ImageStore = {
     async list() {
       const images = await Promise.all(Object.keys(catalog.images).map(imageOf));
@@ -222,9 +236,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     },
     async tag(name, target) {
       const { id } = await store.find(name);
-      const reference = parseReference(target);
-      if (reference.digest !== undefined)
-        throw new GantryError('INVALID_ARGUMENT', `Cannot tag "${name}" as "${target}": a digest cannot be given`);
+      const reference = tagOf(target);
       catalog.change((file) => {
         file.tags[fullTag(reference)] = id;
       });
@@ -236,6 +248,14 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       return removal;
     },
     layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
+    changes: (image, upper, lowest) => unpacker.changes(upper, [...store.layerPaths(image), lowest]),
+    commit: (parent, commit, target) =>
+      make(target, () => {
+        const below = catalog.images[parent.id]?.layers;
+        if (below === undefined) throw new GantryError('IMAGE_NOT_FOUND', `No such image: ${parent.id}`);
+        return commitImage(parent, below, commit, unpacker.pack(commit.upper), content, layers);
+      }),
+    import: (request, target) => make(target, () => importImage(request, content, layers)),
   };
 
   const remove: ImageStore['remove'] = async (name, force, inUse) => {
@@ -291,6 +311,14 @@ async function storedLayer(layer: LayerEntry, catalog: Catalog, content: Content
   if (await content.has(layer.blob)) return layer;
   const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
   return others.find(({ diffId }) => diffId === layer.diffId) ?? layer;
+}
+
+/** @throws {GantryError} INVALID_ARGUMENT where it is no name and tag. */
+function tagOf(target: string): Reference {
+  const reference = parseReference(target);
+  if (reference.digest !== undefined)
+    throw new GantryError('INVALID_ARGUMENT', `Cannot tag an image as "${target}": a digest cannot be given`);
+  return reference;
 }
 
 function fullTag({ registry, repository, tag = 'latest' }: Reference): string {

@@ -5,6 +5,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
+import { GantryError } from '../errors.ts';
 
 export interface Answer {
   status: number;
@@ -75,6 +76,27 @@ export function createTransport(): Transport {
       for (const agent of agents.values()) agent.destroy();
     },
   };
+}
+
+/** The body of a GET of any address. @throws {GantryError} INVALID_ARGUMENT, REGISTRY_FAILED. */
+export async function openUrl(address: string): Promise<AsyncIterable<Uint8Array>> {
+  const failed = (reason: string, cause?: unknown): GantryError =>
+    new GantryError('REGISTRY_FAILED', `Cannot download "${address}": ${reason}`, {
+      hint: 'Check the address and the network; "-" reads the archive from standard input',
+      cause,
+    });
+  if (!URL.canParse(address)) throw new GantryError('INVALID_ARGUMENT', `Cannot read the address "${address}"`);
+  const transport = createTransport();
+  const answer = await transport.send(new URL(address), { headers: {} }).catch((cause: NodeJS.ErrnoException) => {
+    transport.close();
+    throw failed(cause.code ?? cause.message, cause);
+  });
+  if (answer.status !== 200) {
+    transport.close();
+    throw failed(`the server answered ${answer.status}`);
+  }
+  answer.body.once('close', () => transport.close());
+  return answer.body;
 }
 
 /** Bytes of a body, no more than so many. */

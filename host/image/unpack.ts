@@ -14,6 +14,15 @@ export interface Unpacker {
   unpack(directory: string, tar: AsyncIterable<Uint8Array>): Promise<Unpacked>;
   /** Removes a tree with all that is in it. */
   remove(directory: string): Promise<void>;
+  /** What an overlay's upper directory changes of the layers below, uppermost first; directories before what is in them. */
+  changes(upper: string, lower: string[]): Promise<Change[]>;
+  /** The upper directory as a layer's plain tar: the same content makes the same bytes. */
+  pack(upper: string): AsyncGenerator<Uint8Array>;
+}
+
+export interface Change {
+  kind: 'added' | 'changed' | 'deleted';
+  path: string;
 }
 
 const STDERR_KEPT = 4096;
@@ -48,6 +57,16 @@ export function createUnpacker(binary: string): Unpacker {
       if (code !== 0) throw unpackError(complaint.trim().split('\n').at(-1) || `it ended with ${signal ?? code}`);
       return JSON.parse(said) as Unpacked;
     },
+    async changes(upper, lower) {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of output(binary, ['changes', upper, ...lower])) chunks.push(chunk);
+      return Buffer.concat(chunks)
+        .toString()
+        .split('\0')
+        .filter(Boolean)
+        .map((record) => ({ kind: kinds[record[0]!]!, path: record.slice(1) }));
+    },
+    pack: (upper) => output(binary, ['layer', upper]),
     async remove(directory) {
       const child = spawn(binary, ['remove', directory], { stdio: ['ignore', 'ignore', 'pipe'], env: {}, cwd: '/' });
       let complaint = '';
@@ -58,6 +77,26 @@ export function createUnpacker(binary: string): Unpacker {
       if (code !== 0) throw new GantryError('INTERNAL', `Cannot remove "${directory}": ${complaint.trim() || code}`);
     },
   };
+}
+
+const kinds: Record<string, Change['kind']> = { A: 'added', C: 'changed', D: 'deleted' };
+
+/** Standard output of the confined child as it comes. @throws {GantryError} INTERNAL with what it complained of. */
+async function* output(binary: string, words: string[]): AsyncGenerator<Uint8Array> {
+  const child = spawn(binary, words, { stdio: ['ignore', 'pipe', 'pipe'], env: {}, cwd: '/' });
+  const exit = once(child, 'close') as Promise<[number | null, string | null]>;
+  let complaint = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    complaint = (complaint + chunk).slice(-STDERR_KEPT);
+  });
+  try {
+    for await (const chunk of child.stdout) yield chunk as Uint8Array;
+    const [code, signal] = await exit;
+    if (code !== 0)
+      throw new GantryError('INTERNAL', `Cannot read the container's changes: ${complaint.trim() || (signal ?? code)}`);
+  } finally {
+    child.kill('SIGKILL');
+  }
 }
 
 function unpackError(reason: string): GantryError {

@@ -19,7 +19,7 @@ static const int allowed[] = {
     __NR_mkdirat, __NR_mknodat, __NR_symlinkat, __NR_linkat, __NR_unlinkat, __NR_fchown, __NR_fchownat, __NR_fchmod,
     __NR_fchmodat, __NR_utimensat, __NR_setxattr, __NR_lsetxattr, __NR_fsetxattr, __NR_getdents64, __NR_brk, __NR_mmap,
     __NR_munmap, __NR_mremap, __NR_exit_group, __NR_rt_sigreturn, __NR_fcntl, __NR_openat2, __NR_fchdir, __NR_fstatfs,
-    __NR_readlinkat, __NR_getxattr, __NR_fgetxattr, __NR_lgetxattr,
+    __NR_readlinkat, __NR_getxattr, __NR_fgetxattr, __NR_lgetxattr, __NR_flistxattr,
 #ifdef __x86_64__
     __NR_open, __NR_stat, __NR_lstat, __NR_mkdir, __NR_mknod, __NR_symlink, __NR_link, __NR_unlink, __NR_rmdir, __NR_chown,
     __NR_lchown, __NR_chmod, __NR_readlink,

@@ -141,6 +141,9 @@ int unpack_main(const char *directory);
 void unpack_here(bool keep_kinds, int64_t uid, int64_t gid);
 int remove_main(const char *directory);
 int notify_main(const char *path);
+// changes.c
+int changes_main(int count, char **directories);
+int layer_main(const char *directory);
 // init.c
 int init_main(char **argv);
 

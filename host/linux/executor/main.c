@@ -1,4 +1,4 @@
-// The executor: obeys programs that gantry's core has planned. `serve SOCKET`, `once` (fd 3), `unpack`, `remove`, `notify` and `init`.
+// The executor: obeys programs that gantry's core has planned. `serve SOCKET`, `once` (fd 3), `unpack`, `remove`, `changes`, `layer`, `notify` and `init`.
 #include "executor.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -101,8 +101,12 @@ int main(int argc, char **argv) {
         return unpack_main(argv[2]);
     if (argc == 3 && !strcmp(argv[1], "remove"))
         return remove_main(argv[2]);
+    if (argc > 2 && !strcmp(argv[1], "changes"))
+        return changes_main(argc - 2, argv + 2);
+    if (argc == 3 && !strcmp(argv[1], "layer"))
+        return layer_main(argv[2]);
     if (argc == 3 && !strcmp(argv[1], "notify"))
         return notify_main(argv[2]);
-    fprintf(stderr, "usage: gantry-executor serve SOCKET | once | unpack DIRECTORY | remove DIRECTORY | notify SOCKET | init [--] PROGRAM [ARGUMENT…]\n");
+    fprintf(stderr, "usage: gantry-executor serve SOCKET | once | unpack DIRECTORY | remove DIRECTORY | changes UPPER [LOWER…] | layer DIRECTORY | notify SOCKET | init [--] PROGRAM [ARGUMENT…]\n");
     return 2;
 }

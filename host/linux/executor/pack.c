@@ -48,7 +48,7 @@ struct seen {
 };
 static struct seen *seen[4096];
 
-static const char *seen_before(const struct stat *info, const char *name) {
+const char *seen_before(const struct stat *info, const char *name) {
     struct seen **bucket = &seen[(info->st_ino ^ info->st_dev) % (sizeof seen / sizeof *seen)];
     for (struct seen *entry = *bucket; entry; entry = entry->next)
         if (entry->inode == info->st_ino && entry->device == info->st_dev)
@@ -63,7 +63,7 @@ static const char *seen_before(const struct stat *info, const char *name) {
 }
 
 struct records {
-    char bytes[16384];
+    char bytes[1 << 17];
     size_t length;
 };
 
@@ -142,6 +142,21 @@ static void put_header(const struct stat *info, const char *name, const char *li
 }
 
 static bool shrank;
+static bool every_attribute; // Of a whole root, and not of single files that are copied.
+static bool as_layer; // An overlay's upper directory: its whiteouts are written as image-spec has them.
+
+bool is_whiteout(const struct stat *info) { return S_ISCHR(info->st_mode) && info->st_rdev == 0; }
+
+bool is_opaque(int fd) {
+    char value;
+    return fgetxattr(fd, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
+}
+
+// What overlayfs keeps elsewhere cannot be told from the upper directory alone.
+void check_whole(int fd, const char *path) {
+    if (fgetxattr(fd, "trusted.overlay.redirect", NULL, 0) >= 0 || fgetxattr(fd, "trusted.overlay.metacopy", NULL, 0) >= 0)
+        tar_refuse(path, "overlayfs keeps a part of it in another layer (redirect_dir or metacopy)");
+}
 
 // As many bytes as the header said, whatever happens to the file meanwhile: zeros for what it lost.
 static void put_content(int fd, uint64_t size) {
@@ -166,44 +181,100 @@ static void pack_entry(int directory, const char *name, const char *path, int de
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-// In the order of the names: the same tree is the same archive.
-static void pack_below(int fd, const char *path, int depth) {
-    char **names = NULL, child[8192];
-    size_t count = 0, room = 0;
-    DIR *stream = fdopendir(fd);
-    if (!stream || depth > DEPTH_MAX)
-        tar_refuse(path, stream ? "its directories are too deep" : strerror(errno));
+// In the order of the names: the same tree is the same archive. The descriptor stays open.
+struct names read_names(int fd, const char *path) {
+    struct names names = {NULL, 0};
+    size_t room = 0;
+    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = again < 0 ? NULL : fdopendir(again);
+    if (!stream)
+        tar_refuse(path, strerror(errno));
     for (struct dirent *entry; (entry = readdir(stream));) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
             continue;
-        if (count == room)
-            names = realloc(names, (room = room ? 2 * room : 64) * sizeof *names);
-        if (!names || !(names[count++] = strdup(entry->d_name)))
+        if (names.count == room)
+            names.list = realloc(names.list, (room = room ? 2 * room : 64) * sizeof *names.list);
+        if (!names.list || !(names.list[names.count++] = strdup(entry->d_name)))
             tar_refuse(path, "out of memory");
     }
-    if (count > 0)
-        qsort(names, count, sizeof *names, by_name);
-    for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(path);
-        const char *slash = length > 0 && path[length - 1] == '/' ? "" : "/";
-        if (snprintf(child, sizeof child, "%s%s%s", path, slash, names[i]) >= (int)sizeof child)
-            tar_refuse(path, "its names are too long");
-        pack_entry(dirfd(stream), names[i], child, depth + 1);
-        free(names[i]);
-    }
-    free(names);
     closedir(stream);
+    if (names.count > 0)
+        qsort(names.list, names.count, sizeof *names.list, by_name);
+    return names;
+}
+
+void free_names(struct names *names) {
+    for (size_t i = 0; i < names->count; i++)
+        free(names->list[i]);
+    free(names->list);
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(a, b); }
+
+// The attributes that belong to the file and not to this machine.
+static void add_xattrs(struct records *records, int fd, const char *path) {
+    static char list[65536], names[256][256], value[65536], key[300];
+    int count = 0;
+    ssize_t length = flistxattr(fd, list, sizeof list);
+    for (ssize_t at = 0; at < length && count < 256; at += (ssize_t)strlen(list + at) + 1) {
+        const char *name = list + at;
+        bool own = !strncmp(name, "user.", 5) && strncmp(name, "user.overlay.", 13);
+        if (own || !strcmp(name, "security.capability") || !strncmp(name, "system.posix_acl_", 17))
+            snprintf(names[count++], sizeof *names, "%.255s", name);
+    }
+    qsort(names, (size_t)count, sizeof *names, by_text);
+    for (int i = 0; i < count; i++) {
+        ssize_t size = fgetxattr(fd, names[i], value, sizeof value);
+        if (size < 0 && errno != ENODATA)
+            tar_refuse(path, strerror(errno));
+        snprintf(key, sizeof key, "SCHILY.xattr.%.255s", names[i]);
+        if (size >= 0)
+            add_record(records, key, value, (size_t)size);
+    }
+}
+
+// An empty file whose name says what the layers below do not show (image-spec, layer.md). Without a time: the same for ever.
+static void put_mark(const char *directory, size_t length, const char *prefix, const char *name) {
+    static char mark[8500];
+    static struct records records;
+    struct stat none = {.st_mode = 0600};
+    records.length = 0;
+    snprintf(mark, sizeof mark, "%.*s%s%s", (int)length, directory, prefix, name);
+    put_header(&none, mark, "", '0', &records);
+}
+
+static void pack_below(int fd, const char *path, int depth) {
+    char child[8192];
+    if (depth > DEPTH_MAX)
+        tar_refuse(path, "its directories are too deep");
+    struct names names = read_names(fd, path);
+    for (size_t i = 0; i < names.count; i++) {
+        size_t length = strlen(path);
+        const char *slash = length == 0 || path[length - 1] == '/' ? "" : "/";
+        if (snprintf(child, sizeof child, "%s%s%s", path, slash, names.list[i]) >= (int)sizeof child)
+            tar_refuse(path, "its names are too long");
+        pack_entry(fd, names.list[i], child, depth + 1);
+    }
+    free_names(&names);
+    close(fd);
 }
 
 static void pack_directory(int fd, const char *path, int depth) {
-    char name[8200];
+    static char name[8300]; // Not on the stack, as all that is written before the descent: trees are deep.
+    static struct records records;
     struct stat info;
-    struct records records = {.length = 0};
     size_t length = strlen(path);
+    records.length = 0;
     if (fstat(fd, &info))
         tar_refuse(path, strerror(errno));
+    if (as_layer)
+        check_whole(fd, path);
+    if (every_attribute)
+        add_xattrs(&records, fd, path);
     snprintf(name, sizeof name, "%s%s", path, length > 0 && path[length - 1] == '/' ? "" : "/");
     put_header(&info, name, "", '5', &records);
+    if (as_layer && is_opaque(fd))
+        put_mark(name, strlen(name), ".wh.", ".wh..opq");
     if (made_up(fd))
         close(fd); // /proc and its like: there, but empty.
     else
@@ -212,13 +283,18 @@ static void pack_directory(int fd, const char *path, int depth) {
 
 static void pack_file(int fd, const char *path) {
     static char value[4096];
-    struct records records = {.length = 0};
+    static struct records records;
     struct stat info;
+    records.length = 0;
     if (fstat(fd, &info) || !S_ISREG(info.st_mode))
         tar_refuse(path, "it became something else");
-    ssize_t size = fgetxattr(fd, "security.capability", value, sizeof value);
+    if (as_layer)
+        check_whole(fd, path);
+    ssize_t size = every_attribute ? 0 : fgetxattr(fd, "security.capability", value, sizeof value);
     if (size > 0)
         add_record(&records, "SCHILY.xattr.security.capability", value, (size_t)size);
+    if (every_attribute)
+        add_xattrs(&records, fd, path);
     const char *first = info.st_nlink > 1 ? seen_before(&info, path) : NULL;
     put_header(&info, path, first ? first : "", first ? '1' : '0', &records);
     if (!first)
@@ -228,9 +304,10 @@ static void pack_file(int fd, const char *path) {
 // What is gone or exchanged since its directory was read is left out. Nothing but files and directories is ever opened; a
 // device that takes a file's place meanwhile is refused by the mount (nodev), a FIFO does not block.
 static void pack_entry(int directory, const char *name, const char *path, int depth) {
+    static struct records records;
+    static char link[4096];
     struct stat info;
-    struct records records = {.length = 0};
-    char link[4096] = "";
+    records.length = 0;
     if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW))
         return;
     if (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode)) {
@@ -246,6 +323,8 @@ static void pack_entry(int directory, const char *name, const char *path, int de
         }
         pack_file(fd, path);
         close(fd);
+    } else if (as_layer && is_whiteout(&info)) {
+        put_mark(path, strlen(path) - strlen(name), ".wh.", name);
     } else if (S_ISLNK(info.st_mode)) {
         ssize_t length = readlinkat(directory, name, link, sizeof link - 1);
         if (length < 0)
@@ -256,15 +335,30 @@ static void pack_entry(int directory, const char *name, const char *path, int de
         put_header(&info, path, "", S_ISCHR(info.st_mode) ? '3' : S_ISBLK(info.st_mode) ? '4' : '6', &records);
 }
 
-// The entry `name` of the directory, called `as` in the archive; the directory itself where the name is empty.
-void pack(int directory, const char *name, const char *as) {
+static void finish(const char *as) {
     static const char end[2 * BLOCK];
-    if (*name)
-        pack_entry(directory, name, as, 0);
-    else
-        pack_directory(directory, as, 0);
     put(end, sizeof end);
     flush_output();
     if (shrank)
         tar_refuse(as, "a file became shorter while it was read");
+}
+
+// The entry `name` of the directory, called `as` in the archive; the directory itself where the name is empty; where both are,
+// what is in it.
+void pack(int directory, const char *name, const char *as) {
+    every_attribute = !*name && !*as;
+    if (*name)
+        pack_entry(directory, name, as, 0);
+    else if (*as)
+        pack_directory(directory, as, 0);
+    else
+        pack_below(directory, "", 0);
+    finish(as);
+}
+
+// What is in an overlay's upper directory, as a layer.
+void pack_layer(int directory) {
+    every_attribute = as_layer = true;
+    pack_below(directory, "", 0);
+    finish("");
 }

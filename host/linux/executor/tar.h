@@ -1,6 +1,7 @@
 // Entries of a tar stream (ustar, pax, GNU long names), read once, front to back.
 #pragma once
 #include "executor.h"
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define XATTRS 64
@@ -31,3 +32,17 @@ void tar_drain(void);
 void tar_refuse(const char *name, const char *reason) __attribute__((noreturn));
 // archive.c: a file system of the kernel itself, such as /proc.
 bool made_up(int fd);
+
+// pack.c: what reads trees.
+struct names {
+    char **list;
+    size_t count;
+};
+struct names read_names(int fd, const char *path);
+void free_names(struct names *names);
+// The name under which this inode was met before; NULL the first time.
+const char *seen_before(const struct stat *info, const char *name);
+bool is_whiteout(const struct stat *info);
+bool is_opaque(int fd);
+void check_whole(int fd, const char *path);
+void pack_layer(int directory);
