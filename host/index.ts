@@ -49,6 +49,10 @@ export interface ServeOptions extends OpenOptions {
   idleExit?: boolean;
   /** Default: nothing is written. */
   log?: Log;
+  /** "HOST:PORT" or subnets that may be spoken to in http, or with any certificate. */
+  insecureRegistries?: string[];
+  /** "https://HOST", asked before docker.io. */
+  registryMirrors?: string[];
   /** Told once requests are taken: the addresses, as -H takes them. */
   ready?: (addresses: string[], control: { reload(): void }) => void;
   signal?: AbortSignal;
@@ -62,6 +66,8 @@ export async function serve(options: ServeOptions = {}): Promise<void> {
   const { dataRoot, hosts = [], tls, clientTimeoutMs = CLIENT_TIMEOUT_MS, idleExit = false, ready, signal } = options;
   const log = options.log ?? createLog({ level: 'error', format: 'text', write: () => {} });
   const { readAddresses } = await import('./api/addresses.ts');
+  const { configureRegistries } = await import('./image/registry-settings.ts');
+  configureRegistries({ insecure: options.insecureRegistries ?? [], mirrors: options.registryMirrors ?? [] });
   // Before the engine opens: what is wrong with an address needs no data root.
   const given = readAddresses(hosts, tls);
   const engine = await open({ dataRoot });

@@ -26,6 +26,7 @@ const allowed: Record<string, string[]> = {
   'core-asm': [],
   'host/errors': [],
   'host/detach-keys': ['host/errors'],
+  'host/docker-config': ['host/errors'],
   'host/human-duration': [],
   'host/types': [],
   'host/plan-types': ['host/types'],
@@ -33,7 +34,7 @@ const allowed: Record<string, string[]> = {
   'host/log': [],
   'host/backend': ['host/types', 'host/plan-types'],
   'host/core': ['core-asm/abi', 'host/errors', 'host/types', 'host/plan-types'],
-  'host/image': ['host/errors', 'host/types', 'host/plan-types', 'host/paths'],
+  'host/image': ['host/docker-config', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
   'host/linux': [
     'host/backend',
     'host/core',
@@ -93,6 +94,7 @@ const allowed: Record<string, string[]> = {
     'host/client',
     'host/index',
     'host/core',
+    'host/docker-config',
     'host/log',
     'host/errors',
     'host/detach-keys',
@@ -172,7 +174,7 @@ describe('calls', () => {
     {
       pattern: /child_process|from 'execa'/,
       where:
-        /^host\/(linux\/(executor|process-table|service-manager)\.ts|vm\/|client\/start-engine\.ts|image\/unpack\.ts|cli\/(session|local-archive)\.ts)/,
+        /^host\/(linux\/(executor|process-table|service-manager)\.ts|vm\/|client\/start-engine\.ts|image\/unpack\.ts|docker-config\.ts|cli\/(session|local-archive)\.ts)/,
       why: 'processes are started in few places',
     },
     { pattern: /shell:\s*true/, where: /^$/, why: 'no shell between us and a command' },

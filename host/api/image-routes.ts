@@ -20,7 +20,7 @@ export function imageRoutes(engine: Engine): Route[] {
       throw new GantryError('INVALID_ARGUMENT', 'Cannot create an image: neither fromImage nor fromSrc is given');
     const tag = call.query.get('tag') ?? '';
     const name = tag === '' || /@|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
-    const auth = credentials(call.request.headers['x-registry-auth']);
+    const auth = credentialsOf(call.request.headers['x-registry-auth']);
     const wanted = call.query.get('platform');
     return withProgress(call, async (line) => {
       const { image, digest, upToDate } = await images.pull(name, {
@@ -167,7 +167,7 @@ function platformOf(text: string): Platform {
 }
 
 /** X-Registry-Auth: base64url of {"username", "password"} or {"identitytoken"}. */
-function credentials(
+export function credentialsOf(
   header: string | string[] | undefined,
 ): { username: string; password: string; identityToken?: string } | undefined {
   if (typeof header !== 'string' || header === '') return undefined;
@@ -184,7 +184,7 @@ function credentials(
   }
 }
 
-function progressJson({ id, status, current, total }: Progress): object {
+export function progressJson({ id, status, current, total }: Progress): object {
   return {
     status,
     ...(current === undefined ? {} : { progressDetail: { current, total }, progress: `${current}/${total}` }),

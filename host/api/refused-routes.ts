@@ -72,11 +72,9 @@ export function refusedRoutes(): Route[] {
     ...swarm,
     ...plugins,
     ...build,
-    ...later('check a login', 'POST /auth'),
     ...later('tell the disk usage', 'GET /system/df'),
     ...later('ask a registry about an image', 'GET /distribution/:name*/json'),
     ...later('search for images', 'GET /images/search'),
-    ...later('push an image', 'POST /images/:name*/push'),
     ...later('freeze a container to disk', 'GET /containers/:id/checkpoints', 'POST /containers/:id/checkpoints'),
     ...later('freeze a container to disk', 'DELETE /containers/:id/checkpoints/:checkpoint'),
     ...refuse(

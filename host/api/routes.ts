@@ -7,9 +7,11 @@ import { gantryRoutes } from './gantry-routes.ts';
 import type { Route } from './http.ts';
 import { imageRoutes } from './image-routes.ts';
 import { networkRoutes } from './network-routes.ts';
+import { pushRoutes } from './push-routes.ts';
 import { refusedRoutes } from './refused-routes.ts';
 import { eventRoutes } from './event-routes.ts';
 import { snapshotRoutes } from './snapshot-routes.ts';
+import { registryRoutes } from './registry-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import { volumeRoutes } from './volume-routes.ts';
 
@@ -22,6 +24,8 @@ export function allRoutes(engine: Engine): Route[] {
     ...snapshotRoutes(engine),
     ...execRoutes(engine),
     ...imageRoutes(engine),
+    ...pushRoutes(engine),
+    ...registryRoutes(engine),
     ...volumeRoutes(engine),
     ...networkRoutes(engine),
     ...gantryRoutes(engine),

@@ -2,9 +2,6 @@
 import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
-import { applyInstructions } from '../image/instructions.ts';
-import { hostPlatform, parsePlatform } from '../image/image-config.ts';
-import { openUrl } from '../image/transport.ts';
 import type { ImageConfig } from '../types.ts';
 import { readHealthcheck } from './create-body.ts';
 import { readFields } from './fields.ts';
@@ -51,18 +48,6 @@ function configOf(body: unknown): Partial<ImageConfig> {
     ...(check ? { healthcheck: check } : {}),
   };
 }
-
-const nothing: ImageConfig = {
-  user: '',
-  exposedPorts: [],
-  env: [],
-  entrypoint: [],
-  command: [],
-  volumes: [],
-  workingDir: '',
-  labels: {},
-  stopSignal: '',
-};
 
 export function snapshotRoutes({ snapshots, copies, find, announce }: Engine): Route[] {
   return [
@@ -114,21 +99,15 @@ export function importRoute({ images, events }: Engine): (call: Call) => Promise
   return (call) =>
     withProgress(call, async (line) => {
       const source = call.query.get('fromSrc') ?? '';
-      const platform = call.query.get('platform');
-      const config = applyInstructions(nothing, call.query.getAll('changes'));
       const target = targetOf(call);
-      let tar: AsyncIterable<Uint8Array> = call.request.iterator({ destroyOnReturn: false });
-      if (source !== '-') {
-        const url = /^https?:\/\//.test(source) ? source : `http://${source}`;
-        line({ status: `Downloading from ${url}` });
-        tar = await openUrl(url);
-      }
+      if (source !== '-') line({ status: `Downloading from ${source}` });
       const image = await images.import(
         {
-          tar,
-          config,
-          comment: call.query.get('message') || `Imported from ${source}`,
-          platform: platform ? parsePlatform(platform) : hostPlatform(),
+          source,
+          body: call.request.iterator({ destroyOnReturn: false }),
+          changes: call.query.getAll('changes'),
+          comment: call.query.get('message') ?? '',
+          platform: call.query.get('platform') ?? undefined,
         },
         target,
       );

@@ -17,6 +17,10 @@ const snapshots =
   (name: string): Load =>
   async () =>
     (await import('./snapshots.ts')).commands[name]!;
+const registry =
+  (name: string): Load =>
+  async () =>
+    (await import('./registry.ts')).commands[name]!;
 const volumes =
   (name: string): Load =>
   async () =>
@@ -68,6 +72,9 @@ const table: Record<string, Load> = {
   commit: snapshots('commit'),
   import: snapshots('import'),
   history: async () => (await import('./history.ts')).history,
+  push: registry('push'),
+  login: registry('login'),
+  logout: registry('logout'),
   'image prune': prune('image'),
   'volume ls': volumes('ls'),
   'volume create': volumes('create'),
@@ -106,7 +113,7 @@ const groups: Record<string, Record<string, string>> = {
     prune: 'container prune',
   },
   image: {
-    ...same('pull load save tag history import'),
+    ...same('pull push load save tag history import'),
     inspect: 'image inspect',
     ls: 'images',
     list: 'images',
@@ -133,9 +140,6 @@ const groups: Record<string, Record<string, string>> = {
 const absent: Record<string, string> = {
   build: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
   buildx: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
-  login: 'What "docker login" stored in ~/.docker/config.json is used',
-  logout: 'What "docker login" stored in ~/.docker/config.json is used',
-  push: '"gantry save" writes an archive that skopeo and docker can push',
   ...Object.fromEntries(['compose', 'context', 'search', 'swarm'].map((name) => [name, ''])),
 };
 

@@ -24,11 +24,11 @@ export async function showProgress(
   const seen = new Map<string, string>();
   for await (const line of jsonLines<Line>(source)) {
     if (line.error !== undefined) throw engineError(500, JSON.stringify({ ...line, message: line.error }));
-    if (quiet) continue;
+    if (quiet || (line.status ?? line.stream) === undefined) continue; // "aux" is for programs.
     if (line.stream !== undefined) output.write(line.stream);
     else if (line.id === undefined) output.write(`${line.status ?? ''}\n`);
     else if (!output.isTTY) {
-      if (seen.get(line.id) !== line.status && line.progressDetail === undefined)
+      if (seen.get(line.id) !== line.status && line.progressDetail?.total === undefined)
         output.write(`${line.id}: ${line.status}\n`);
       seen.set(line.id, line.status ?? '');
     } else drawRow(rows, line.id, rowText(line, output.columns), output);

@@ -27,7 +27,9 @@ export async function pullImage(
   quiet: boolean,
   output: NodeJS.WriteStream = process.stderr,
 ): Promise<void> {
+  const { loginHeader } = await import('./registry.ts');
   const answer = await api.open('POST', '/images/create', {
+    headers: await loginHeader(image),
     query: { fromImage: image, platform, ...(hasTag(image) ? {} : { tag: 'latest' }) },
   });
   await showProgress(answer, output, quiet);

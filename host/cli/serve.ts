@@ -26,6 +26,13 @@ export const serve: Command = {
     { name: 'log-level', short: 'l', kind: 'value', value: 'string', help: 'debug, info, warn or error; default info' },
     { name: 'log-format', kind: 'value', value: 'string', help: 'text or json; default text' },
     {
+      name: 'insecure-registry',
+      kind: 'list',
+      value: 'list',
+      help: 'Registries (HOST:PORT, subnets) that may be spoken to in http, or with any certificate',
+    },
+    { name: 'registry-mirror', kind: 'list', value: 'list', help: 'Registries that are asked before docker.io' },
+    {
       name: 'client-timeout',
       kind: 'value',
       value: 'seconds',
@@ -55,6 +62,8 @@ export const serve: Command = {
       hosts: hosts.length > 0 || host === undefined ? hosts : [host],
       tls,
       clientTimeoutMs: seconds === undefined ? undefined : seconds * 1000,
+      insecureRegistries: parsed.list('insecure-registry'),
+      registryMirrors: parsed.list('registry-mirror'),
       idleExit: parsed.switch('idle-exit'),
       log,
       signal: stop.signal,

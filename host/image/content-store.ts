@@ -11,6 +11,8 @@ export interface ContentStore {
   size(digest: string): Promise<number>;
   read(digest: string): Promise<Buffer>;
   stream(digest: string): NodeJS.ReadableStream;
+  /** A part of it: from `start` up to but without `end`. */
+  range(digest: string, start: number, end: number): AsyncIterable<Uint8Array>;
   /** A blob to be written; nothing is there under its digest before `commit`. */
   begin(): Promise<Ingest>;
   /** Writes a small blob whole; returns its digest. */
@@ -55,6 +57,7 @@ export function createContentStore(directory: string): ContentStore {
     size: async (digest) => (await stat(pathOf(digest))).size,
     read: (digest) => readFile(pathOf(digest)),
     stream: (digest) => createReadStream(pathOf(digest), { highWaterMark: 1 << 20 }),
+    range: (digest, start, end) => createReadStream(pathOf(digest), { start, end: end - 1, highWaterMark: 1 << 18 }),
     async begin() {
       const path = join(ingests, randomBytes(12).toString('hex'));
       return createIngest(path, await open(path, 'wx', 0o600), pathOf);

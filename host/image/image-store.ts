@@ -2,21 +2,29 @@
 import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
 import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
+import { checkLogin } from './check-login.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
 import type { Credentials } from './credentials.ts';
 import { collectGarbage } from './garbage.ts';
 import { HELLO, makeHello } from './hello.ts';
+import { fullTag, isId, lookUp, neighboursOf, type PushTarget, pushTarget, tagOf } from './image-names.ts';
 import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-config.ts';
 import { createLayerStore, type LayerStore } from './layer-store.ts';
 import { loadArchive } from './load.ts';
 import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
 import { pullImage, shortId } from './pull.ts';
+import { type Pushed, pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
 import { saveArchive } from './save.ts';
 import type { Change, Unpacker } from './unpack.ts';
 
 export interface PullRequest {
   platform?: Platform | undefined;
+  credentials?: Credentials | undefined;
+  progress?: (line: Progress) => void;
+}
+
+export interface PushRequest {
   credentials?: Credentials | undefined;
   progress?: (line: Progress) => void;
 }
@@ -44,6 +52,12 @@ export interface ImageStore {
   pull(name: string, request?: PullRequest): Promise<Pull>;
   load(archive: AsyncIterable<Uint8Array>, progress?: (line: Progress) => void): Promise<Image[]>;
   save(names: string[]): Promise<AsyncIterable<Uint8Array>>;
+  /** Sends what a reference names to its registry. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
+  push(name: string, request?: PushRequest): Promise<Pushed>;
+  /** What a push of this repository is about: all its tags, or the one. @throws {GantryError} IMAGE_NOT_FOUND. */
+  pushable(name: string, tag: string): PushTarget;
+  /** Asks a registry whether it takes a login. @throws {GantryError} AUTH_FAILED, REGISTRY_FAILED. */
+  checkLogin(registry: string, credentials: Credentials): Promise<void>;
   tag(name: string, target: string): Promise<void>;
   /** Takes a name away, and the image with its last name. `inUse` names what still needs it. */
   remove(name: string, force: boolean, inUse: (id: string) => string | undefined): Promise<Removal>;
@@ -234,6 +248,27 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         content,
       );
     },
+    pushable: (name, tag) => pushTarget(catalog, name, tag),
+    checkLogin,
+    push(name, { credentials, progress = () => {} } = {}) {
+      const reference = tagOf(name);
+      const id = catalog.tags[fullTag(reference)];
+      const entry = id === undefined ? undefined : catalog.images[id];
+      if (id === undefined || entry === undefined)
+        throw new GantryError(
+          'IMAGE_NOT_FOUND',
+          `An image does not exist locally with the tag: ${familiarName(reference)}`,
+          { hint: `Give it that name first: gantry tag IMAGE ${familiarReference(reference)}` },
+        );
+      // As an arrival: what is packed for it is not collected.
+      return arrival(() =>
+        pushImage(reference, id, entry, content, {
+          credentials,
+          progress,
+          neighbours: ({ blob }) => neighboursOf(catalog, reference, blob),
+        }),
+      );
+    },
     async tag(name, target) {
       const { id } = await store.find(name);
       const reference = tagOf(target);
@@ -311,40 +346,6 @@ async function storedLayer(layer: LayerEntry, catalog: Catalog, content: Content
   if (await content.has(layer.blob)) return layer;
   const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
   return others.find(({ diffId }) => diffId === layer.diffId) ?? layer;
-}
-
-/** @throws {GantryError} INVALID_ARGUMENT where it is no name and tag. */
-function tagOf(target: string): Reference {
-  const reference = parseReference(target);
-  if (reference.digest !== undefined)
-    throw new GantryError('INVALID_ARGUMENT', `Cannot tag an image as "${target}": a digest cannot be given`);
-  return reference;
-}
-
-function fullTag({ registry, repository, tag = 'latest' }: Reference): string {
-  return `${registry}/${repository}:${tag}`;
-}
-
-function isId(name: string, id: string): boolean {
-  return /^(sha256:)?[a-f0-9]{4,64}$/.test(name) && id.startsWith(name.startsWith('sha256:') ? name : `sha256:${name}`);
-}
-
-/** A name wins over an ID that begins so. */
-function lookUp(catalog: Catalog, name: string): string | undefined {
-  const digits = name.replace(/^sha256:/, '');
-  const hex = /^[a-f0-9]{4,64}$/.test(digits);
-  const byId = (): string | undefined => {
-    const found = hex ? Object.keys(catalog.images).filter((id) => id.startsWith(`sha256:${digits}`)) : [];
-    if (found.length > 1)
-      throw new GantryError('INVALID_ARGUMENT', `Cannot tell which image "${name}" is: ${found.length} begin so`);
-    return found[0];
-  };
-  if (name.startsWith('sha256:') || /^[a-f0-9]{64}$/.test(name)) return byId();
-  const reference = parseReference(name);
-  const base = `${reference.registry}/${reference.repository}`;
-  const named =
-    reference.digest === undefined ? catalog.tags[fullTag(reference)] : catalog.digests[`${base}@${reference.digest}`];
-  return named ?? byId();
 }
 
 /** Removes what a removed image had and no other needs. Returns digests and size of the layers. */

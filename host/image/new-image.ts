@@ -2,11 +2,13 @@
 import { createHash } from 'node:crypto';
 import { createGzip } from 'node:zlib';
 import { GantryError } from '../errors.ts';
-import type { Image, ImageConfig, Platform } from '../types.ts';
+import type { Image, ImageConfig } from '../types.ts';
 import type { LayerEntry } from './catalog.ts';
 import type { ContentStore } from './content-store.ts';
 import { decompress } from './decompress.ts';
-import { type ParsedConfig, writeImageConfig } from './image-config.ts';
+import { hostPlatform, type ParsedConfig, parsePlatform, writeImageConfig } from './image-config.ts';
+import { applyInstructions } from './instructions.ts';
+import { openUrl } from './transport.ts';
 import type { LayerStore } from './layer-store.ts';
 
 export interface Commit {
@@ -20,11 +22,27 @@ export interface Commit {
 }
 
 export interface Import {
-  tar: AsyncIterable<Uint8Array>;
-  config: ImageConfig;
+  /** "-": `body`; else the address of a tar. */
+  source: string;
+  body: AsyncIterable<Uint8Array>;
+  /** Dockerfile instructions. */
+  changes: string[];
   comment: string;
-  platform: Platform;
+  /** Such as "linux/amd64"; default: this machine's. */
+  platform?: string | undefined;
 }
+
+const nothing: ImageConfig = {
+  user: '',
+  exposedPorts: [],
+  env: [],
+  entrypoint: [],
+  command: [],
+  volumes: [],
+  workingDir: '',
+  labels: {},
+  stopSignal: '',
+};
 
 export interface Made {
   id: string;
@@ -93,15 +111,18 @@ export async function commitImage(
 }
 
 export async function importImage(
-  { tar, config, comment, platform }: Import,
+  { source, body, changes, comment, platform: wanted }: Import,
   content: ContentStore,
   layers: LayerStore,
 ): Promise<Made> {
+  const config = applyInstructions(nothing, changes);
+  const platform = wanted ? parsePlatform(wanted) : hostPlatform();
+  const tar = source === '-' ? body : await openUrl(/^https?:\/\//.test(source) ? source : `http://${source}`);
   const layer = await storeLayer(decompress(tar), content, layers);
   if (layer.diffId === EMPTY || layer.diffId === NOTHING)
     throw new GantryError('INVALID_ARCHIVE', 'Cannot import an image: the archive is empty');
   const created = new Date().toISOString();
-  const history = [{ created, comment: comment || 'Imported from -' }];
+  const history = [{ created, comment: comment || `Imported from ${source}` }];
   const id = await content.put(writeImageConfig({ platform, created, diffIds: [layer.diffId], config, history }));
   return { id, layers: [layer] };
 }

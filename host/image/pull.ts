@@ -9,6 +9,7 @@ import { matchesPlatform, parseImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 import { type Descriptor, parseManifest } from './manifest.ts';
 import { familiarName, type Reference } from './reference.ts';
+import { mirrorsOf } from './registry-settings.ts';
 import { createRegistry, type Manifest, type Registry } from './registry.ts';
 
 export interface PullOptions {
@@ -34,8 +35,19 @@ export async function pullImage(
   layers: LayerStore,
   options: PullOptions,
 ): Promise<Pulled> {
+  for (const mirror of mirrorsOf(reference.registry)) {
+    const registry = createRegistry(reference, { mirror });
+    try {
+      return await pullFrom(registry, reference, content, layers, options);
+    } catch (error) {
+      // What a mirror has not, or cannot give, the registry itself may have.
+      if (!(error instanceof GantryError) || error.code === 'DISK_FULL') throw error;
+    } finally {
+      registry.close();
+    }
+  }
   const credentials = options.credentials ?? (await storedCredentials(reference.registry));
-  const registry = createRegistry(reference, credentials);
+  const registry = createRegistry(reference, { credentials });
   try {
     return await pullFrom(registry, reference, content, layers, options);
   } finally {

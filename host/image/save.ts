@@ -90,7 +90,7 @@ function namesOf(tag: string): Record<string, string> {
 }
 
 /** As media types say it, told by the first bytes. */
-async function compression(content: ContentStore, digest: string): Promise<string> {
+export async function compression(content: ContentStore, digest: string): Promise<string> {
   for await (const chunk of content.stream(digest)) {
     const head = Buffer.from(chunk as Uint8Array).subarray(0, 4);
     if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) return '+gzip';

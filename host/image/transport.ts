@@ -1,11 +1,12 @@
-// HTTP as registries need it: redirects that take no secret along, time limits, certificates of certs.d.
-import { readdirSync, readFileSync } from 'node:fs';
+// HTTP as registries need it: redirects that take no secret along, time limits, proxies.
 import { Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { rootCertificates } from 'node:tls';
+import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions, request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { GantryError } from '../errors.ts';
+import { trust } from './certificates.ts';
+import { proxyAuthorization, proxyFor, tunnelAgent } from './proxy.ts';
+import { trustsAnyCertificate } from './registry-settings.ts';
 
 export interface Answer {
   status: number;
@@ -14,9 +15,10 @@ export interface Answer {
 }
 
 export interface Message {
-  method?: 'GET' | 'POST';
+  method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
   headers: Record<string, string>;
-  body?: string;
+  /** Text, bytes, or what makes a stream of them, anew for each attempt; its length stands in the headers. */
+  body?: string | Uint8Array | (() => AsyncIterable<Uint8Array>) | undefined;
 }
 
 export interface Transport {
@@ -31,19 +33,37 @@ const SILENCE_MS = 60_000;
 
 export function createTransport(): Transport {
   const agents = new Map<string, HttpAgent>();
-  const agentOf = ({ protocol, host }: URL): HttpAgent => {
+  const agentOf = ({ protocol, host }: URL, proxy: URL | undefined): HttpAgent => {
     const key = `${protocol}//${host}`;
     const known = agents.get(key);
     if (known !== undefined) return known;
+    const secure = (): HttpsAgentOptions => ({
+      keepAlive: true,
+      ...trust(host),
+      ...(trustsAnyCertificate(host) ? { rejectUnauthorized: false } : {}),
+    });
     const agent =
-      protocol === 'https:' ? new HttpsAgent({ keepAlive: true, ...trust(host) }) : new HttpAgent({ keepAlive: true });
+      protocol !== 'https:'
+        ? new HttpAgent({ keepAlive: true })
+        : proxy === undefined
+          ? new HttpsAgent(secure())
+          : tunnelAgent(proxy, secure());
     agents.set(key, agent);
     return agent;
   };
   const sendOnce = (url: URL, { method = 'GET', headers, body }: Message): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const start = url.protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = start(url, { method, headers: { 'user-agent': 'gantry', ...headers }, agent: agentOf(url) });
+      const proxy = proxyFor(url);
+      const plainProxy = proxy !== undefined && url.protocol === 'http:';
+      const all = {
+        'user-agent': 'gantry',
+        ...headers,
+        ...(plainProxy ? { host: url.host, ...proxyAuthorization(proxy) } : {}),
+      };
+      const request = plainProxy
+        ? httpRequest(proxy, { method, headers: all, path: url.href, agent: agentOf(proxy, undefined) })
+        : start(url, { method, headers: all, agent: agentOf(url, proxy) });
       request.setTimeout(SILENCE_MS, () =>
         request.destroy(Object.assign(new Error(`no answer for ${SILENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })),
       );
@@ -51,7 +71,9 @@ export function createTransport(): Transport {
       request.once('response', (answer) =>
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer }),
       );
-      request.end(body);
+      if (typeof body !== 'function') request.end(body);
+      else
+        pipeline(Readable.from(body(), { objectMode: false }), request).catch((error: Error) => request.destroy(error));
     });
   return {
     async send(url, message) {
@@ -109,55 +131,4 @@ export async function readBody(body: IncomingMessage, limit: number): Promise<Bu
     if (size > limit) throw new RangeError(`an answer of more than ${limit} bytes`);
   }
   return Buffer.concat(chunks);
-}
-
-/** Where docker and podman look, for "HOST" or "HOST:PORT": *.crt are authorities, NAME.cert and NAME.key log the client in. */
-function certificateDirectories(host: string): string[] {
-  const own = process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config');
-  return ['/etc/docker', '/etc/containers', join(own, 'containers')].map((place) => join(place, 'certs.d', host));
-}
-
-export function hasCertificates(host: string): boolean {
-  return certificateDirectories(host).some((directory) => filesOf(directory).length > 0);
-}
-
-function filesOf(directory: string): string[] {
-  try {
-    return readdirSync(directory).map((name) => join(directory, name));
-  } catch {
-    return [];
-  }
-}
-
-const SYSTEM_BUNDLES = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-];
-
-/** Node's own authorities, the system's and those of certs.d: what an administrator added to any of them counts. */
-function trust(host: string): { ca: string[]; cert?: string; key?: string } {
-  const files = certificateDirectories(host).flatMap(filesOf);
-  const { SSL_CERT_FILE, NODE_EXTRA_CA_CERTS } = process.env;
-  const bundles = SSL_CERT_FILE ? [SSL_CERT_FILE] : SYSTEM_BUNDLES;
-  const read = (path: string): string[] => {
-    try {
-      return [readFileSync(path, 'utf8')];
-    } catch {
-      return [];
-    }
-  };
-  const ca = [
-    ...files.filter((path) => path.endsWith('.crt')),
-    ...bundles,
-    ...(NODE_EXTRA_CA_CERTS ? [NODE_EXTRA_CA_CERTS] : []),
-  ];
-  const certificate = files.find((path) => path.endsWith('.cert'));
-  const key = certificate?.replace(/\.cert$/, '.key');
-  return {
-    ca: [...rootCertificates, ...ca.flatMap(read)],
-    ...(certificate && key && files.includes(key)
-      ? { cert: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') }
-      : {}),
-  };
 }
