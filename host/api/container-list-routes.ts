@@ -107,7 +107,7 @@ function between(engine: Engine, { before, since }: Filters): Container[] {
 }
 
 /** An image's name in a list: the user's, unless it means another image by now. */
-function imageNames(engine: Engine): (record: ContainerRecord) => Promise<string> {
+export function imageNames(engine: Engine): (record: ContainerRecord) => Promise<string> {
   const known = new Map<string, Promise<string | undefined>>();
   return async ({ config: { image, imageId } }) => {
     let id = known.get(image);

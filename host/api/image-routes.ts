@@ -4,10 +4,10 @@ import type { Engine } from '../engine/engine.ts';
 import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
 import { healthcheckJson } from './config-json.ts';
-import { anyOf, matchesLabels, readFilters } from './filters.ts';
-import { isBefore } from './versions.ts';
 import { type Call, type Route, flag, sendJson, withProgress } from './http.ts';
+import { imageListRoutes, userOf, virtualSize } from './image-list-routes.ts';
 import { importRoute } from './snapshot-routes.ts';
+import { isBefore } from './versions.ts';
 
 export function imageRoutes(engine: Engine): Route[] {
   const { images, events } = engine;
@@ -58,33 +58,7 @@ export function imageRoutes(engine: Engine): Route[] {
     await pipeline(archive, call.response);
   };
 
-  const list = async (call: Call): Promise<void> => {
-    const filters = readFilters(call.query.get('filters'), [
-      'reference',
-      'label',
-      'dangling',
-      'before',
-      'since',
-      'until',
-    ]);
-    const found = (await images.list()).filter(
-      (image) =>
-        matchesLabels(image.config.labels, filters.label) &&
-        anyOf(filters.reference, (pattern) => image.tags.some((tag) => globMatches(pattern, tag))) &&
-        anyOf(filters.dangling, (value) => /^(1|true)$/.test(value) === (image.tags.length === 0)),
-    );
-    const users = (id: string): number => engine.list().filter(({ record }) => record.config.imageId === id).length;
-    sendJson(
-      call,
-      found.map((image) => ({ ...summaryJson(image, users(image.id)), ...virtualSize(call, image) })),
-    );
-  };
-
-  const inUse = (id: string): string | undefined =>
-    engine
-      .list()
-      .find(({ record }) => record.config.imageId === id || record.mounts.some(({ image }) => image?.id === id))
-      ?.record.id.slice(0, 12);
+  const inUse = userOf(engine);
 
   const removeOne = async (name: string, force: boolean): Promise<{ lines: object[]; bytes: number }> => {
     const { id, config } = await images.find(name);
@@ -98,29 +72,10 @@ export function imageRoutes(engine: Engine): Route[] {
     };
   };
 
-  const prune = async (call: Call): Promise<void> => {
-    const filters = readFilters(call.query.get('filters'), ['dangling', 'label']);
-    const all = filters.dangling?.some((value) => /^(0|false)$/.test(value)) ?? false;
-    const unused = (await images.list()).filter(
-      ({ id, tags, config }) =>
-        (all || tags.length === 0) && inUse(id) === undefined && matchesLabels(config.labels, filters.label),
-    );
-    let SpaceReclaimed = 0;
-    const ImagesDeleted: object[] = [];
-    for (const { id } of unused) {
-      const removed = await removeOne(id, true).catch(() => undefined); // A container has come meanwhile.
-      ImagesDeleted.push(...(removed?.lines ?? []));
-      SpaceReclaimed += removed?.bytes ?? 0;
-    }
-    events.emit('image', 'prune', '', { reclaimed: String(SpaceReclaimed) });
-    sendJson(call, { ImagesDeleted, SpaceReclaimed });
-  };
-
   return [
-    { method: 'GET', path: '/images/json', handler: list },
+    ...imageListRoutes(engine, (id) => removeOne(id, true)),
     { method: 'POST', path: '/images/create', handler: pull },
     { method: 'POST', path: '/images/load', handler: load },
-    { method: 'POST', path: '/images/prune', handler: prune },
     { method: 'GET', path: '/images/get', handler: (call) => save(call, call.query.getAll('names')) },
     { method: 'GET', path: '/images/:name*/get', handler: (call) => save(call, [call.params.name!]) },
     {
@@ -189,33 +144,6 @@ export function progressJson({ id, status, current, total }: Progress): object {
     status,
     ...(current === undefined ? {} : { progressDetail: { current, total }, progress: `${current}/${total}` }),
     ...(id === undefined ? {} : { id }),
-  };
-}
-
-function globMatches(pattern: string, tag: string): boolean {
-  const escaped = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '[^/]*')
-    .replaceAll('?', '[^/]');
-  return new RegExp(`^${escaped}$`).test(tag) || new RegExp(`^${escaped}$`).test(tag.replace(/:[^:/]+$/, ''));
-}
-
-/** Gone since 1.44. */
-function virtualSize(call: Call, { size }: Image): { VirtualSize?: number } {
-  return isBefore(call, '1.44') ? { VirtualSize: size } : {};
-}
-
-function summaryJson(image: Image, containers: number): object {
-  return {
-    Containers: containers,
-    Created: Math.floor(Date.parse(image.created) / 1000),
-    Id: image.id,
-    Labels: image.config.labels,
-    ParentId: '',
-    RepoDigests: image.digests,
-    RepoTags: image.tags,
-    SharedSize: -1,
-    Size: image.size,
   };
 }
 

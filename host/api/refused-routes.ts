@@ -72,7 +72,6 @@ export function refusedRoutes(): Route[] {
     ...swarm,
     ...plugins,
     ...build,
-    ...later('tell the disk usage', 'GET /system/df'),
     ...later('ask a registry about an image', 'GET /distribution/:name*/json'),
     ...later('search for images', 'GET /images/search'),
     ...later('freeze a container to disk', 'GET /containers/:id/checkpoints', 'POST /containers/:id/checkpoints'),

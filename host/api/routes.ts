@@ -2,6 +2,7 @@
 import type { Engine } from '../engine/engine.ts';
 import { archiveRoutes } from './archive-routes.ts';
 import { containerRoutes } from './container-routes.ts';
+import { diskUsageRoutes } from './disk-usage-routes.ts';
 import { execRoutes } from './exec-routes.ts';
 import { gantryRoutes } from './gantry-routes.ts';
 import type { Route } from './http.ts';
@@ -27,6 +28,7 @@ export function allRoutes(engine: Engine): Route[] {
     ...pushRoutes(engine),
     ...registryRoutes(engine),
     ...volumeRoutes(engine),
+    ...diskUsageRoutes(engine),
     ...networkRoutes(engine),
     ...gantryRoutes(engine),
     // Behind the others: what is carried out is not refused.

@@ -91,6 +91,7 @@ const table: Record<string, Load> = {
   'system dial-stdio': async () => (await import('./dial-stdio.ts')).dialStdio,
   info: async () => (await import('./system.ts')).info,
   version: async () => (await import('./system.ts')).version,
+  'system df': async () => (await import('./disk-usage.ts')).systemDf,
   doctor: async () => (await import('./doctor.ts')).doctor,
   serve: async () => (await import('./serve.ts')).serve,
   completion: async () => (await import('./completion.ts')).completion,
@@ -133,7 +134,7 @@ const groups: Record<string, Record<string, string>> = {
     list: 'network ls',
     remove: 'network rm',
   },
-  system: { ...same('info events'), 'dial-stdio': 'system dial-stdio' },
+  system: { ...same('info events'), df: 'system df', 'dial-stdio': 'system dial-stdio' },
 };
 
 /** What docker has and gantry has not: what to do instead. */

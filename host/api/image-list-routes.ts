@@ -1,0 +1,138 @@
+// /images/json, /images/prune and /system/df: which images, and what they hold.
+import type { Engine } from '../engine/engine.ts';
+import { GantryError } from '../errors.ts';
+import type { Image } from '../types.ts';
+import { anyOf, type Filters, matchesLabels, matchesPruneLabels, readFilters, truthOf, untilOf } from './filters.ts';
+import { type Call, flag, type Route, sendJson } from './http.ts';
+import { isBefore } from './versions.ts';
+
+/** What a container calls the image that it uses or mounts: the first one's short ID. */
+export function userOf(engine: Engine): (id: string) => string | undefined {
+  return (id) => containersOf(engine, id)[0]?.slice(0, 12);
+}
+
+function containersOf(engine: Engine, id: string): string[] {
+  return engine
+    .list()
+    .filter(({ record }) => record.config.imageId === id || record.mounts.some(({ image }) => image?.id === id))
+    .map(({ record }) => record.id);
+}
+
+type Remove = (id: string) => Promise<{ lines: object[]; bytes: number }>;
+
+export function imageListRoutes(engine: Engine, remove: Remove): Route[] {
+  const { images, events } = engine;
+  const list = async (call: Call): Promise<void> => {
+    const filters = readFilters(call.query.get('filters'), 'reference label dangling before since until'.split(' '));
+    const all = await images.list();
+    const matches = await matcher(engine, filters);
+    const shared = flag(call, 'shared-size') ? sharedSizes(all) : undefined;
+    sendJson(
+      call,
+      all.filter(matches).map((image) => ({
+        ...imageSummaryJson(image, containersOf(engine, image.id).length, shared?.get(image.id)),
+        ...virtualSize(call, image),
+      })),
+    );
+  };
+
+  const prune = async (call: Call): Promise<void> => {
+    const filters = readFilters(call.query.get('filters'), ['dangling', 'label', 'label!', 'until']);
+    const dangling = truthOf(filters, 'dangling') ?? true;
+    const until = untilOf(filters);
+    const unused = (await images.list()).filter(
+      ({ id, tags, config, created }) =>
+        (!dangling || tags.length === 0) &&
+        containersOf(engine, id).length === 0 &&
+        matchesPruneLabels(config.labels, filters) &&
+        (until === undefined || Date.parse(created) <= until),
+    );
+    let SpaceReclaimed = 0;
+    const ImagesDeleted: object[] = [];
+    for (const { id } of unused) {
+      const removed = await remove(id).catch(() => undefined); // A container has come meanwhile.
+      ImagesDeleted.push(...(removed?.lines ?? []));
+      SpaceReclaimed += removed?.bytes ?? 0;
+    }
+    events.emit('image', 'prune', '', { reclaimed: String(SpaceReclaimed) });
+    sendJson(call, { ImagesDeleted: ImagesDeleted.length > 0 ? ImagesDeleted : null, SpaceReclaimed });
+  };
+
+  return [
+    { method: 'GET', path: '/images/json', handler: list },
+    { method: 'POST', path: '/images/prune', handler: prune },
+  ];
+}
+
+async function matcher({ images }: Engine, filters: Filters): Promise<(image: Image) => boolean> {
+  const madeAt = async (name: string): Promise<number> => Date.parse((await images.find(name)).created);
+  const before = await Promise.all((filters.before ?? []).map(madeAt));
+  const since = await Promise.all((filters.since ?? []).map(madeAt));
+  const dangling = truthOf(filters, 'dangling');
+  const until = untilOf(filters);
+  return ({ config, tags, digests, created }) => {
+    const made = Date.parse(created);
+    return (
+      matchesLabels(config.labels, filters.label) &&
+      anyOf(filters.reference, (pattern) => [...tags, ...digests].some((name) => globMatches(pattern, name))) &&
+      (dangling === undefined || dangling === (tags.length === 0)) &&
+      before.every((time) => made < time) &&
+      since.every((time) => made > time) &&
+      (until === undefined || made <= until)
+    );
+  };
+}
+
+/** As path.Match of Go, on the name with its tag or digest, or without. */
+function globMatches(pattern: string, name: string): boolean {
+  const expression = pattern
+    .replace(/[.+^${}()|\\]/g, '\\$&')
+    .replaceAll('*', '[^/]*')
+    .replaceAll('?', '[^/]');
+  try {
+    const whole = new RegExp(`^${expression}$`);
+    return whole.test(name) || whole.test(name.replace(/(@.*|:[^:/]+)$/, ''));
+  } catch {
+    throw new GantryError('INVALID_ARGUMENT', `Invalid filter 'reference=${pattern}': syntax error in pattern`);
+  }
+}
+
+/** Gone since 1.44. */
+export function virtualSize(call: Call, { size }: Image): { VirtualSize?: number } {
+  return isBefore(call, '1.44') ? { VirtualSize: size } : {};
+}
+
+/** Bytes of each image's layers that other images have, too. */
+export function sharedSizes(all: Image[]): Map<string, number> {
+  const owners = new Map<string, number>();
+  for (const { diffIds } of all)
+    for (const diffId of new Set(diffIds)) owners.set(diffId, (owners.get(diffId) ?? 0) + 1);
+  return new Map(
+    all.map(({ id, diffIds, layerSizes }) => [
+      id,
+      diffIds.reduce((sum, diffId, index) => sum + ((owners.get(diffId) ?? 0) > 1 ? (layerSizes[index] ?? 0) : 0), 0),
+    ]),
+  );
+}
+
+/** Bytes of all layers, each counted once. */
+export function layersSize(all: Image[]): number {
+  const sizes = new Map(
+    all.flatMap(({ diffIds, layerSizes }) => diffIds.map((diffId, index) => [diffId, layerSizes[index] ?? 0])),
+  );
+  return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+export function imageSummaryJson(image: Image, containers: number, shared = -1): object {
+  return {
+    Containers: containers,
+    Created: Math.floor(Date.parse(image.created) / 1000),
+    Id: image.id,
+    Labels: image.config.labels,
+    ParentId: '',
+    RepoDigests: image.digests,
+    RepoTags: image.tags,
+    SharedSize: shared,
+    Size: image.size,
+  };
+}
