@@ -1,6 +1,7 @@
 // The configurations whose plans are kept as goldens: one for each thing that a plan can say.
 import type { PlanRequest } from '../../host/plan-types.ts';
 import type { HostConfig } from '../../host/types.ts';
+import { resolverOf } from '../../host/engine/network/plan-network.ts';
 
 type Change = (request: PlanRequest) => void;
 
@@ -56,6 +57,23 @@ export const configurations: Record<string, Change> = {
   plain: () => {},
   'network bridge': bridge,
   'published ports': published,
+  'two networks of a user': (request) => {
+    bridge(request);
+    const [first] = request.network.interfaces;
+    const own = {
+      bridge: 'br-back',
+      bridgeIndex: 6,
+      hostName: 'gvback',
+      name: 'eth1',
+      index: 3,
+      mac: '02:42:ac:12:00:02',
+    };
+    request.network.interfaces = [
+      { ...first!, index: 2 },
+      { ...own, addresses: ['172.18.0.2/16'], gateways: [], mtu: 1400, isolated: true },
+    ];
+    request.network.resolver = resolverOf('/run/gantry/c/0123/names', request.id, true);
+  },
   'network host': (request) => {
     request.network = { mode: 'host', interfaces: [], sysctls: {} };
     request.container.host.networkMode = 'host';
