@@ -139,10 +139,12 @@ describe.skipIf(whyNoContainers())('a namespace', () => {
   it('of a container that does not run, or does not exist, is refused', async () => {
     await ok('create', '--name', 'idle', 'box');
     for (const [flag] of kinds) {
-      const idle = await gantry('run', '--rm', '--network', 'none', `--${flag}`, 'container:idle', 'box', 'true');
+      const run = (of: string) =>
+        gantry('run', '--rm', ...(flag === 'network' ? [] : ['--network', 'none']), `--${flag}`, of, 'box', 'true');
+      const idle = await run('container:idle');
       expect(idle.status, flag).toBe(125);
       expect(idle.stderr, flag).toMatch(/not running/);
-      const nobody = await gantry('run', '--rm', '--network', 'none', `--${flag}`, 'container:nobody', 'box', 'true');
+      const nobody = await run('container:nobody');
       expect(nobody.stderr, flag).toMatch(/No such container: nobody/);
     }
     await ok('rm', 'idle');
