@@ -60,7 +60,7 @@ const build = refuse(
   'UNSUPPORTED',
   'Cannot build an image: not supported; build with docker or buildah, and load what "save" writes',
   noBuild,
-  ...['POST /build', 'POST /build/cancel', 'POST /build/prune', 'POST /session', 'POST /grpc'],
+  ...['POST /build', 'POST /build/cancel', 'POST /session', 'POST /grpc'],
 );
 
 const later = (what: string, ...operations: string[]): Route[] =>
@@ -72,8 +72,6 @@ export function refusedRoutes(): Route[] {
     ...swarm,
     ...plugins,
     ...build,
-    ...later('ask a registry about an image', 'GET /distribution/:name*/json'),
-    ...later('search for images', 'GET /images/search'),
     ...later('freeze a container to disk', 'GET /containers/:id/checkpoints', 'POST /containers/:id/checkpoints'),
     ...later('freeze a container to disk', 'DELETE /containers/:id/checkpoints/:checkpoint'),
     ...refuse(

@@ -75,6 +75,7 @@ const table: Record<string, Load> = {
   push: registry('push'),
   login: registry('login'),
   logout: registry('logout'),
+  search: async () => (await import('./search.ts')).search,
   'image prune': prune('image'),
   'volume ls': volumes('ls'),
   'volume create': volumes('create'),
@@ -141,7 +142,7 @@ const groups: Record<string, Record<string, string>> = {
 const absent: Record<string, string> = {
   build: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
   buildx: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
-  ...Object.fromEntries(['compose', 'context', 'search', 'swarm'].map((name) => [name, ''])),
+  ...Object.fromEntries(['compose', 'context', 'swarm'].map((name) => [name, ''])),
 };
 
 export function commandNames(): string[] {

@@ -13,9 +13,11 @@ import { createLayerStore, type LayerStore } from './layer-store.ts';
 import { loadArchive } from './load.ts';
 import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
 import { pullImage, shortId } from './pull.ts';
+import { inspectRemote, type RemoteImage } from './distribution.ts';
 import { type Pushed, pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
 import { saveArchive } from './save.ts';
+import { type Found, searchRegistry } from './search.ts';
 import type { Change, Unpacker } from './unpack.ts';
 
 export interface PullRequest {
@@ -58,6 +60,10 @@ export interface ImageStore {
   pushable(name: string, tag: string): PushTarget;
   /** Asks a registry whether it takes a login. @throws {GantryError} AUTH_FAILED, REGISTRY_FAILED. */
   checkLogin(registry: string, credentials: Credentials): Promise<void>;
+  /** What a registry says about a reference; nothing is fetched. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
+  inspectRemote(name: string, credentials?: Credentials): Promise<RemoteImage>;
+  /** @param limit 0: as many as are usual. @throws {GantryError} INVALID_ARGUMENT, AUTH_FAILED, REGISTRY_FAILED. */
+  search(term: string, limit: number, credentials?: Credentials): Promise<Found[]>;
   tag(name: string, target: string): Promise<void>;
   /** Takes a name away, and the image with its last name. `inUse` names what still needs it. */
   remove(name: string, force: boolean, inUse: (id: string) => string | undefined): Promise<Removal>;
@@ -250,6 +256,8 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     },
     pushable: (name, tag) => pushTarget(catalog, name, tag),
     checkLogin,
+    inspectRemote: async (name, credentials) => inspectRemote(parseReference(name), credentials),
+    search: searchRegistry,
     push(name, { credentials, progress = () => {} } = {}) {
       const reference = tagOf(name);
       const id = catalog.tags[fullTag(reference)];

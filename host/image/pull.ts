@@ -109,7 +109,8 @@ export function shortId(digest: string): string {
   return digest.slice('sha256:'.length, 'sha256:'.length + 12);
 }
 
-async function fetchManifest(
+/** The manifest, whose digest is what the registry or the user says. @throws {GantryError} DIGEST_MISMATCH. */
+export async function fetchManifest(
   registry: Registry,
   wanted: string,
   digest: string | undefined,

@@ -75,10 +75,10 @@ export async function failure(
   const { name, verb } = what;
   const said = /"message"\s*:\s*"([^"]*)"/.exec(await bodyText(answer))?.[1];
   const [kind, id] = path.split('/');
-  if (answer.status === 404 && verb === 'pull')
+  if (answer.status === 404 && (verb === 'pull' || verb === 'inspect'))
     return new GantryError(
       'IMAGE_NOT_FOUND',
-      `Cannot pull "${name}": the registry has no ${kind === 'blobs' ? `blob ${id}` : `manifest for "${id}"`}`,
+      `Cannot ${verb} "${name}": the registry has no ${kind === 'blobs' ? `blob ${id}` : `manifest for "${id}"`}`,
       { hint: 'Check the spelling of name and tag' },
     );
   if (answer.status === 401 || answer.status === 403) return refused(what, credentials);

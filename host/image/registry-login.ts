@@ -7,7 +7,7 @@ const TOKEN_MAX = 1 << 20;
 
 /** What is done with which repository, for messages. */
 export interface Attempt {
-  verb: 'pull' | 'push' | 'log in';
+  verb: 'pull' | 'push' | 'inspect' | 'search' | 'log in';
   /** "registry/repository". */
   name: string;
 }
@@ -22,7 +22,7 @@ export function refused({ verb, name }: Attempt, credentials: Credentials | unde
   if (verb === 'log in') return new GantryError('AUTH_FAILED', `Cannot log in to "${name}": unauthorized: ${reason}`);
   return new GantryError(
     'AUTH_FAILED',
-    `Cannot ${verb} "${name}": ${verb === 'pull' ? 'pull access denied' : 'denied: requested access to the resource is denied'}, ${reason}`,
+    `Cannot ${verb} "${name}": ${verb !== 'push' ? `${verb} access denied` : 'denied: requested access to the resource is denied'}, ${reason}`,
     {
       hint: 'The repository may not exist or may be private; log in with "gantry login" for a private one',
     },
@@ -100,7 +100,10 @@ async function ask(
 
 function tokenOf(text: string, { verb, name }: Attempt): string {
   try {
-    const { token, access_token } = JSON.parse(text) as { token?: string; access_token?: string };
+    const { token, access_token } = JSON.parse(text) as {
+      token?: string;
+      access_token?: string;
+    };
     const found = token ?? access_token;
     if (found !== undefined) return found;
   } catch {

@@ -45,13 +45,15 @@ export function createSession(reference: Reference, verb: Attempt['verb'], optio
   const { credentials, mirror, alsoRead = [] } = options;
   const transport = createTransport();
   const { host, mayBePlain, plainFirst } = endpointOf(mirror ?? reference.registry);
-  const name = verb === 'log in' ? reference.registry : `${reference.registry}/${reference.repository}`;
+  const whole = verb === 'log in' || verb === 'search'; // Of the registry, of no repository.
+  const name = whole ? reference.registry : `${reference.registry}/${reference.repository}`;
   const what: Attempt = { name, verb };
   const wanted = verb === 'push' ? 'pull,push' : 'pull';
-  const scopes =
-    verb === 'log in'
-      ? []
-      : [`repository:${reference.repository}:${wanted}`, ...alsoRead.map((one) => `repository:${one}:pull`)];
+  const scopes = whole
+    ? verb === 'search'
+      ? ['registry:catalog:search']
+      : []
+    : [`repository:${reference.repository}:${wanted}`, ...alsoRead.map((one) => `repository:${one}:pull`)];
   let authorization: string | undefined;
   let scheme = plainFirst ? 'http' : 'https';
   let settled = !mayBePlain;

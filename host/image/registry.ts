@@ -27,8 +27,12 @@ const ACCEPT = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
 
-export function createRegistry(reference: Reference, options: SessionOptions = {}): Registry {
-  const session = createSession(reference, 'pull', options);
+export function createRegistry(
+  reference: Reference,
+  options: SessionOptions = {},
+  verb: 'pull' | 'inspect' = 'pull',
+): Registry {
+  const session = createSession(reference, verb, options);
   const { name } = session;
   return {
     async manifest(wanted) {
@@ -37,7 +41,7 @@ export function createRegistry(reference: Reference, options: SessionOptions = {
         if (error instanceof RangeError)
           throw new GantryError(
             'INVALID_ARCHIVE',
-            `Cannot pull "${name}": its manifest is larger than ${MANIFEST_MAX} bytes`,
+            `Cannot ${verb} "${name}": its manifest is larger than ${MANIFEST_MAX} bytes`,
           );
         throw session.unreachable(error);
       });
@@ -63,7 +67,7 @@ export function createRegistry(reference: Reference, options: SessionOptions = {
             if (at > size)
               throw new GantryError(
                 'DIGEST_MISMATCH',
-                `Cannot pull "${name}": the blob ${digest} is larger than ${size} bytes`,
+                `Cannot ${verb} "${name}": the blob ${digest} is larger than ${size} bytes`,
               );
             yield fresh;
           }

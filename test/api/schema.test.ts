@@ -227,9 +227,10 @@ describe.skipIf(whyNoContainers() || 'missing' in found)("docker's description",
     await call('POST', '/images/create?fromImage=127.0.0.1:1/absent&tag=x');
     await call('DELETE', '/images/crate:v1', undefined, 200);
     if (serves('POST /images/{name}/push')) await call('POST', '/images/box/push');
-    if (serves('GET /images/search')) await call('GET', '/images/search?term=x');
+    if (serves('GET /images/search')) await call('GET', '/images/search?term=127.0.0.1:1/x');
     if (serves('GET /distribution/{name}/json')) await call('GET', '/distribution/127.0.0.1:1/absent/json');
     await call('POST', '/images/prune', undefined, 200);
+    await call('POST', '/build/prune', undefined, 200);
   };
 
   const networks = async (): Promise<void> => {
