@@ -15,7 +15,9 @@ export interface SeccompFilter {
 }
 
 const unconfined: SeccompFilter = { filter: new Uint8Array(), flags: [], profile: undefined };
-const remembered = new Map<string, SeccompFilter>();
+type Filters = Map<string, SeccompFilter>;
+const targets = new Map<string, Filters>();
+const targetsOfFacts = new WeakMap<HostFacts, Filters>();
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -41,20 +43,33 @@ function profileText(container: ContainerConfig): string | undefined {
   }
 }
 
+/** Facts that nobody can change are compared as objects, others by what a filter depends on. */
+function rememberedFor(facts: HostFacts): Filters {
+  const known = targetsOfFacts.get(facts);
+  if (known !== undefined) return known;
+  const text = JSON.stringify([facts.architecture, facts.kernel, facts.capabilities]);
+  const filters = targets.get(text) ?? new Map<string, SeccompFilter>();
+  targets.set(text, filters);
+  if (Object.isFrozen(facts)) targetsOfFacts.set(facts, filters);
+  return filters;
+}
+
 /** Compiles what the container asks for. @throws {GantryError} INVALID_ARGUMENT with what is wrong in the profile. */
 export function seccompFilter(container: ContainerConfig, facts: HostFacts): SeccompFilter {
   const text = profileText(container);
   if (text === undefined || !facts.features.includes('seccomp')) return unconfined;
   const { privileged, capAdd, capDrop } = container.host;
-  const target = JSON.stringify({
-    architecture: facts.architecture,
-    kernel: facts.kernel,
-    host: { privileged, capAdd, capDrop },
-    available: facts.capabilities,
-  });
-  const key = `${target}\0${text}`;
+  const host = { privileged, capAdd, capDrop };
+  const key = `${JSON.stringify(host)}${text}`;
+  const remembered = rememberedFor(facts);
   let found = remembered.get(key);
   if (found === undefined) {
+    const target = JSON.stringify({
+      architecture: facts.architecture,
+      kernel: facts.kernel,
+      host,
+      available: facts.capabilities,
+    });
     const inputs = [encoder.encode(text), encoder.encode(target)] as const;
     const filter = callCore('compileSeccomp', ...inputs);
     const profile = JSON.parse(decoder.decode(callCore('resolveSeccomp', ...inputs))) as { flags?: string[] };

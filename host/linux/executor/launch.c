@@ -139,7 +139,7 @@ int64_t op_launch(struct runner *runner, uint32_t index) {
     const struct op *op = &runner->program.ops[index];
     runner->failed_op = index;
     if (op->operand[1] & ABI_LAUNCH_PARKED) {
-        if (runner->launcher <= 0)
+        if (runner->launcher <= 0 || !runner->shared)
             return -ECHILD;
         struct shared *shared = runner->shared;
         shared->launch = index;
@@ -165,6 +165,8 @@ int64_t op_launch(struct runner *runner, uint32_t index) {
 // In a pool slot's L: sleep in the cgroups until S has a program, then be the launcher of that.
 int64_t op_park(struct runner *runner) {
     char byte;
+    if (!runner->shared)
+        return -EINVAL;
     send_report(runner, REPORT_PARKED, 0, 0, -1);
     if (read(runner->channels.wake[0], &byte, 1) != 1)
         _exit(0);

@@ -118,6 +118,19 @@ static void set_nonblocking(int fd) {
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+// A launcher that is parked has been forked before its program comes. Any other has a copy of S's memory.
+static uint8_t *share_program(const uint8_t *program, uint32_t length) {
+    if (!runner.shared) {
+        void *shared = mmap(NULL, sizeof *runner.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (shared == MAP_FAILED)
+            return NULL;
+        runner.shared = shared;
+    }
+    runner.shared->length = length;
+    return memcpy(runner.shared->program, program, length);
+}
+
+// The payload stays where it is as long as this runs.
 static void run_program(uint8_t *payload, size_t length, bool prepare) {
     uint32_t sizes[2], bad_op;
     uint32_t phase = prepare ? ABI_PHASE_PREPARE : ABI_PHASE_SETUP;
@@ -126,19 +139,17 @@ static void run_program(uint8_t *payload, size_t length, bool prepare) {
     memcpy(sizes, payload, sizeof sizes);
     if ((uint64_t)sizes[0] + sizes[1] + sizeof sizes != length || sizes[0] > ABI_PROGRAM_MAX)
         fail(0, EPROTO, ABI_PHASE_VALIDATE);
-    if (!runner.shared) {
-        runner.shared = mmap(NULL, sizeof *runner.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (runner.shared == MAP_FAILED)
-            fail(0, ENOMEM, phase);
-    }
-    memcpy(runner.shared->program, payload + sizeof sizes, sizes[0]);
-    runner.shared->length = sizes[0];
+    uint8_t *program = payload + sizeof sizes;
+    if (prepare || prepared)
+        program = share_program(program, sizes[0]);
+    if (!program)
+        fail(0, ENOMEM, phase);
     free(teardown);
     teardown = sizes[1] ? malloc(sizes[1]) : NULL;
     teardown_length = teardown ? sizes[1] : 0;
     if (teardown)
         memcpy(teardown, payload + sizeof sizes + sizes[0], sizes[1]);
-    if (program_load(&runner.program, runner.shared->program, sizes[0], &bad_op))
+    if (program_load(&runner.program, program, sizes[0], &bad_op))
         fail(bad_op, EINVAL, ABI_PHASE_VALIDATE);
     runner.phase = (int)phase;
     int error = run_range(&runner, 0, runner.program.count);
