@@ -189,7 +189,9 @@ export const OP_WRITE_LINES = 105;
  * carries DNS messages between UDP and TCP sockets there and who connects to the unix socket `path` (resolver.c).
  */
 export const OP_RESOLVER = 106;
-export const OP_END = 107;
+/** empty_tree(dirfd, path, name or 0): as remove_tree, but the directory itself stays, and so does this name in it. */
+export const OP_EMPTY_TREE = 107;
+export const OP_END = 108;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;

@@ -3,7 +3,12 @@ import { PLAN_VERSION } from './abi';
 import { Bytes, ByteWriter } from './bytes';
 import { Json, parseJson, writeJson } from './json';
 import { planExec as planExecOf } from './plan/exec';
-import { planControl as planControlOf, planRemoval as planRemovalOf, planSpread as planSpreadOf } from './plan/control';
+import {
+  planControl as planControlOf,
+  planRemoval as planRemovalOf,
+  planRenewal as planRenewalOf,
+  planSpread as planSpreadOf,
+} from './plan/control';
 import { planUpdate as planUpdateOf } from './plan/update';
 import { planArchive as planArchiveOf } from './plan/archive';
 import { planVolume as planVolumeOf } from './plan/volume';
@@ -209,6 +214,16 @@ export function planRemoval(pointer: usize, length: i32): i32 {
   const request = input(pointer, length);
   const program = new ProgramWriter(architectureOf(request));
   planRemovalOf(program, request);
+  const out = new ByteWriter(program.size);
+  program.write(out);
+  return finish(out);
+}
+
+/** {facts, paths} → program that makes directories of containers that are gone as new, or warns. */
+export function planRenewal(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  const program = new ProgramWriter(architectureOf(request));
+  planRenewalOf(program, request);
   const out = new ByteWriter(program.size);
   program.write(out);
   return finish(out);

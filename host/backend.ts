@@ -201,6 +201,8 @@ export interface Backend {
   spread(directories: string[]): Promise<void>;
   /** Removes trees with all that is in them; one that cannot be removed does not keep the others. */
   removeTrees(paths: string[]): Promise<void>;
+  /** Makes directories of containers that are gone as new. Resolves to those that are; of the others anything may be left. */
+  renewDirectories(paths: string[]): Promise<string[]>;
   /** Index of a network interface of the machine that runs the containers; undefined where none is up. */
   interfaceIndex(name: string): Promise<number | undefined>;
   /** Counters of a running container, whose first process is `pid` on this host. */

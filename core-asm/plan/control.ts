@@ -1,5 +1,14 @@
 // What is done to all processes of a container at once: freeze, thaw, kill. And of directories: their removal, their place on the disk.
-import { OP_FREEZE, OP_INODE_FLAGS, OP_KILL_CGROUP, OP_REMOVE_TREE, POLICY_IGNORE, POLICY_WARN } from '../abi';
+import {
+  OP_EMPTY_TREE,
+  OP_FREEZE,
+  OP_INODE_FLAGS,
+  OP_KILL_CGROUP,
+  OP_MKDIRAT,
+  OP_REMOVE_TREE,
+  POLICY_IGNORE,
+  POLICY_WARN,
+} from '../abi';
 import { Json } from '../json';
 import { AT_FDCWD } from '../kernel';
 import { refuse } from '../status';
@@ -37,6 +46,31 @@ export function planControl(program: ProgramWriter, request: Json): void {
 export function planRemoval(program: ProgramWriter, request: Json): void {
   const paths = request.strings('paths');
   for (let i = 0; i < paths.length; i++) program.op(OP_REMOVE_TREE).imm(AT_FDCWD).str(paths[i]).policy(POLICY_WARN);
+}
+
+/**
+ * Makes directories of containers as new, by as many ops each: with an empty "work", and an "upper" that is a new directory.
+ * Whoever still holds the old container's root has the old "upper", which is in no tree any more. "work" itself is never
+ * seen through an overlay, and what the kernel keeps in it is made by each mount anew.
+ */
+export function planRenewal(program: ProgramWriter, request: Json): void {
+  const paths = request.strings('paths');
+  for (let i = 0; i < paths.length; i++) {
+    const path = paths[i];
+    program.op(OP_EMPTY_TREE).imm(AT_FDCWD).str(path).str('work').policy(POLICY_WARN);
+    program
+      .op(OP_EMPTY_TREE)
+      .imm(AT_FDCWD)
+      .str(path + '/work')
+      .imm(0)
+      .policy(POLICY_WARN);
+    program
+      .op(OP_MKDIRAT)
+      .imm(AT_FDCWD)
+      .str(path + '/upper')
+      .imm(0o755)
+      .policy(POLICY_WARN);
+  }
 }
 
 /** FS_TOPDIR_FL of linux/fs.h. */

@@ -98,6 +98,7 @@ define(abi.OP_COPY_UP, 'copy_up', 'ff');
 define(abi.OP_SEAL, 'seal', '');
 define(abi.OP_ARCHIVE, 'archive', 'isssii');
 define(abi.OP_WRITE_LINES, 'write_lines', 'fsbn');
+define(abi.OP_EMPTY_TREE, 'empty_tree', 'fss');
 define(abi.OP_RESOLVER, 'resolver', 'ssi');
 define(abi.OP_INODE_FLAGS, 'inode_flags', 'sx');
 define(abi.OP_USER_NAMESPACE, 'user_namespace', 'bnbn');

@@ -11,6 +11,7 @@ import type { ArchiveRequest, ExecRequest, HostFacts, Plan, PlanNetwork, PlanReq
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
 import { idName, planByTemplate, slotName, type Templates } from './plan-templates.ts';
+import { readProgram } from './program.ts';
 import { type SeccompFilter, seccompFilter } from './seccomp.ts';
 import { warningSentences } from './warnings.ts';
 
@@ -220,6 +221,12 @@ export function planVolume(facts: HostFacts, request: VolumeRequest): Uint8Array
 /** Plans the removal of whole trees, none of which is a mount point. */
 export function planRemoval(facts: HostFacts, paths: string[]): Uint8Array {
   return callCore('planRemoval', encode({ facts: { architecture: facts.architecture }, paths }));
+}
+
+/** Plans that directories of containers are made as new; `opsEach` of its ops are about each. */
+export function planRenewal(facts: HostFacts, paths: string[]): { program: Uint8Array; opsEach: number } {
+  const program = callCore('planRenewal', encode({ facts: { architecture: facts.architecture }, paths }));
+  return { program, opsEach: readProgram(program).ops.length / paths.length };
 }
 
 /** Plans that what is made below these directories lies apart on the disk. */

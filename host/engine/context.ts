@@ -5,6 +5,7 @@ import type { EnginePaths } from '../paths.ts';
 import type { Events } from './events.ts';
 import type { EngineFiles } from './layout.ts';
 import type { Networks } from './network/networks.ts';
+import type { SpareDirectories } from './spare-directories.ts';
 import type { Trash } from './trash.ts';
 import type { VolumeMounts } from './volume-mounts.ts';
 import type { Volumes } from './volumes.ts';
@@ -19,4 +20,5 @@ export interface Context {
   volumes: Volumes;
   volumeMounts: VolumeMounts;
   trash: Trash;
+  spareDirectories: SpareDirectories;
 }

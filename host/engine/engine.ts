@@ -29,6 +29,7 @@ import { checkNetworkOptions, settleNetworks } from './network/options.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { createSnapshots, type Snapshots } from './snapshots.ts';
+import { createSpareDirectories } from './spare-directories.ts';
 import { readRecords } from './state-store.ts';
 import { createTakenNames } from './taken-names.ts';
 import { createTrash } from './trash.ts';
@@ -101,6 +102,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     volumes,
     volumeMounts: createVolumeMounts(backend, events, volumes),
     trash,
+    spareDirectories: createSpareDirectories(trash, (paths) => backend.renewDirectories(paths)),
     events,
     networks: createNetworks(backend, paths.dataRoot, files.of),
   };
@@ -181,7 +183,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     try {
       chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
       const container = createContainer(context, record);
-      makeContainerDirectory(container.files);
+      makeContainerDirectory(container.files, context.spareDirectories);
       container.save();
       containers.set(record.id, container);
       announce(container, 'create');
@@ -271,6 +273,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       }
       await lifecycle.settle();
       await context.networks.close(engine.idle);
+      await context.spareDirectories.close();
       await trash.empty();
       await backend.close();
       for (const path of [files.running, paths.memoryRoot, paths.runRoot]) removeEmpty(path);

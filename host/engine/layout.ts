@@ -3,6 +3,7 @@ import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync } from
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 import type { EnginePaths } from '../paths.ts';
+import type { SpareDirectories } from './spare-directories.ts';
 
 export interface ContainerFiles {
   directory: string;
@@ -97,9 +98,11 @@ function makeScaffold(path: string): void {
 }
 
 /** The files in it are written when they are needed: each costs its part of a millisecond on a disk. */
-export function makeContainerDirectory(files: ContainerFiles): void {
-  mkdirSync(files.directory, { mode: 0o700 });
-  for (const path of [files.upper, files.work]) mkdirSync(path, { mode: 0o755 });
+export function makeContainerDirectory(files: ContainerFiles, spares: SpareDirectories): void {
+  if (!spares.take(files.directory)) {
+    mkdirSync(files.directory, { mode: 0o700 });
+    for (const path of [files.upper, files.work]) mkdirSync(path, { mode: 0o755 });
+  }
   mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 });
 }
 

@@ -1,6 +1,7 @@
-// What is to be removed: moved out of the way at once, removed in batches behind the backs of those who wait for something else.
+// What is to be removed: moved out of the way at once, removed later.
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { createBatches } from './batches.ts';
 import { newId } from './names.ts';
 
 export interface Trash {
@@ -12,46 +13,22 @@ export interface Trash {
   empty(): Promise<void>;
 }
 
-/** Removal waits so long for company: one program removes a batch, and whoever starts next is not disturbed by it. */
-const DELAY_MS = 100;
-/** Trees of one program. */
-const BATCH = 256;
-
 /** @param removeTrees removes what it can of some trees; what is left is tried again by the next engine. */
 export function createTrash(directory: string, removeTrees: (paths: string[]) => Promise<void>): Trash {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const queue: string[] = [];
   const own = newId();
   let taken = 0;
-  let working: Promise<void> | undefined;
-  let hurry = (): void => {};
-
-  const work = async (): Promise<void> => {
-    await new Promise<void>((resolve) => {
-      hurry = resolve;
-      setTimeout(resolve, DELAY_MS);
-    });
-    while (queue.length > 0) await removeTrees(queue.splice(0, BATCH)).catch(() => {});
-    working = undefined;
-  };
-
-  const remove = (path: string): void => {
-    queue.push(path);
-    working ??= work();
-  };
+  const batches = createBatches(removeTrees);
   // Of an engine that died.
-  for (const name of readdirSync(directory)) remove(join(directory, name));
+  for (const name of readdirSync(directory)) batches.add(join(directory, name));
 
   return {
     take(path) {
       const target = join(directory, `${own}-${taken++}`);
       renameSync(path, target);
-      remove(target);
+      batches.add(target);
     },
-    remove,
-    async empty() {
-      hurry();
-      while (working !== undefined) await working;
-    },
+    remove: batches.add,
+    empty: batches.finish,
   };
 }

@@ -1,15 +1,15 @@
 // The backend that drives this machine's kernel. Read this file first.
 import { readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO } from '../../core-asm/abi.ts';
+import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO, FRAME_WARN } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
-import { planControl, planRemoval, planSpread } from '../core/plans.ts';
+import { planControl, planRemoval, planRenewal, planSpread } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { cgroupDirectories } from './cgroup-layout.ts';
 import { type Connection, type Listener, openConnection } from './connection.ts';
 import { createExecutor, findExecutor } from './executor.ts';
 import { createFacts } from './facts.ts';
-import { encodeFrame, frames, readFailure } from './frames.ts';
+import { encodeFrame, type Failure, frames, readFailure } from './frames.ts';
 import { planFailure } from './plan-failure.ts';
 import { createPool } from './pool.ts';
 import { readProcessTable } from './process-table.ts';
@@ -108,6 +108,13 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     async removeTrees(paths) {
       await run(planRemoval(await facts(), paths));
     },
+    async renewDirectories(paths) {
+      const { program, opsEach } = planRenewal(await facts(), paths);
+      const failed = new Set<number>();
+      const connect = (listener: Listener) => executor.connect(listener);
+      await runOn(connect, program, ({ op }) => failed.add(Math.floor(op / opsEach)));
+      return paths.filter((_, index) => !failed.has(index));
+    },
     interfaceIndex: async (name) => readInterfaceIndex(name),
     async stats(id, cgroupParent, pid) {
       return readStats(await facts(), cgroupParent, id, pid);
@@ -137,13 +144,18 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
 }
 
 /** Runs a program that starts no process over a fresh connection. */
-async function runOn(connect: (listener: Listener) => Promise<Connection>, program: Uint8Array): Promise<void> {
+async function runOn(
+  connect: (listener: Listener) => Promise<Connection>,
+  program: Uint8Array,
+  warned: (failure: Failure) => void = () => {},
+): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     let failure: GantryError | undefined;
     let done = false;
     connect({
       frame(frame) {
         if (frame.type === FRAME_FAILED) failure = planFailure(program, readFailure(frame));
+        else if (frame.type === FRAME_WARN) warned(readFailure(frame));
         else if (frame.type === FRAME_DONE) done = true;
       },
       closed(cause) {

@@ -1,6 +1,6 @@
 // `gantry run` and its relatives as a user types them, against the real engine on this kernel.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,6 +45,30 @@ describe.skipIf(whyNoContainers())('gantry', () => {
       expect((await gantry('run', '--rm', '--init', '--network', 'none', 'box', 'sh', '-c', script)).status).toBe(
         status,
       );
+    });
+
+    it('--rm leaves nothing to the next container in its directory, and no way into it', async () => {
+      const inode = (id: string, name = '.') => statSync(join(here.dataRoot, 'containers', id, name)).ino;
+      const sleeper = ['run', '-d', '--rm', '--network', 'none', 'box', 'sh', '-c'];
+      const spoil = 'mkdir /left /etc/left; echo x >/left/file; chmod 777 /; chown 5:5 /; echo said; exec sleep 600';
+      const first = await ok(...sleeper, spoil);
+      await until(() => existsSync(join(here.dataRoot, 'containers', first, 'upper/left/file')));
+      const root = openSync(`/proc/${await ok('inspect', '-f', '{{.State.Pid}}', first)}/root`, 'r');
+      const [directory, upper] = [inode(first), inode(first, 'upper')];
+      await ok('rm', '-f', first);
+      let next = '';
+      await until(async () => {
+        if (next !== '') await ok('rm', '-f', next);
+        next = await ok(...sleeper, 'exec sleep 600');
+        return inode(next) === directory;
+      }, 'the directory of the first');
+      expect(inode(next, 'upper')).not.toBe(upper);
+      expect(() => writeFileSync(`/proc/self/fd/${root}/late`, '')).toThrow('ENOENT');
+      closeSync(root);
+      const seen = 'ls -d /left /etc/left /late 2>/dev/null; stat -c "%a %u %g" /';
+      expect((await gantry('exec', next, 'sh', '-c', seen)).stdout).toBe('755 0 0\n');
+      expect(await ok('logs', next)).toBe('');
+      await ok('rm', '-f', next);
     });
 
     it('separates stdout from stderr', async () => {

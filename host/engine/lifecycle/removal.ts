@@ -15,7 +15,7 @@ export interface Removal {
 }
 
 export function createRemoval(
-  { events, trash, volumes }: Context,
+  { events, spareDirectories, trash, volumes }: Context,
   announce: Announce,
   forget: (container: Container) => void,
   isMounted: (volume: string) => boolean,
@@ -34,8 +34,12 @@ export function createRemoval(
       announce(container, 'destroy');
       container.tellRemoved();
     },
-    discardFiles({ record, files }, withVolumes) {
-      trash.take(files.directory);
+    discardFiles({ record, files, copies }, withVolumes) {
+      // That of others holds their record, and must leave its place at once; and what still copies, or failed to start, might
+      // mount its root a last time.
+      const serves = record.config.host.autoRemove && record.state.error === '' && copies.size === 0;
+      if (serves) spareDirectories.give(files.directory);
+      else trash.take(files.directory);
       trash.remove(files.runDirectory);
       if (!withVolumes) return;
       for (const { name } of record.mounts) {

@@ -85,6 +85,7 @@ void close_channels(struct runner *runner);
 int64_t op_launch(struct runner *runner, uint32_t index);
 int64_t op_clone(struct runner *runner, uint32_t index);
 int64_t op_park(struct runner *runner);
+uint8_t *share_program(struct runner *runner, const uint8_t *program, uint32_t length);
 int read_report(struct runner *runner, struct report *report, int *fd, int flags);
 void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd);
 int64_t op_wait(struct runner *runner, uint32_t index);
@@ -108,6 +109,7 @@ int64_t op_read_only_path(int root, const char *path);
 // trees.c
 int64_t op_inode_flags(const char *path, int flags);
 int64_t op_remove_tree(int directory, const char *path);
+int64_t op_empty_tree(int directory, const char *path, const char *kept);
 int64_t op_copy_up(int source, int target);
 // cgroup.c
 int64_t op_remove_cgroup(const char *path);

@@ -162,6 +162,18 @@ int64_t op_launch(struct runner *runner, uint32_t index) {
     return await_report(runner);
 }
 
+// A launcher that is parked was forked before its program comes; any other has a copy of S's memory.
+uint8_t *share_program(struct runner *runner, const uint8_t *program, uint32_t length) {
+    if (!runner->shared) {
+        void *shared = mmap(NULL, sizeof *runner->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (shared == MAP_FAILED)
+            return NULL;
+        runner->shared = shared;
+    }
+    runner->shared->length = length;
+    return memcpy(runner->shared->program, program, length);
+}
+
 // In a pool slot's L: sleep in the cgroups until S has a program, then be the launcher of that.
 int64_t op_park(struct runner *runner) {
     char byte;

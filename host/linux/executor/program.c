@@ -35,7 +35,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_READ_ONLY_PATH] = "is", [ABI_OP_KILL_CGROUP] = "si", [ABI_OP_FREEZE] = "sii", [ABI_OP_COPY_UP] = "ii",
     [ABI_OP_SEAL] = "", [ABI_OP_USER_NAMESPACE] = "bnbn", [ABI_OP_OWN_STDIO] = "ii", [ABI_OP_CONTAINER_CGROUP] = "s",
     [ABI_OP_ARCHIVE] = "isssii", [ABI_OP_INODE_FLAGS] = "si", [ABI_OP_WRITE_LINES] = "isbn",
-    [ABI_OP_RESOLVER] = "ssi",
+    [ABI_OP_RESOLVER] = "ssi", [ABI_OP_EMPTY_TREE] = "iss",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {

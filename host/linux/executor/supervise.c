@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -118,18 +117,6 @@ static void set_nonblocking(int fd) {
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-// A launcher that is parked has been forked before its program comes. Any other has a copy of S's memory.
-static uint8_t *share_program(const uint8_t *program, uint32_t length) {
-    if (!runner.shared) {
-        void *shared = mmap(NULL, sizeof *runner.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (shared == MAP_FAILED)
-            return NULL;
-        runner.shared = shared;
-    }
-    runner.shared->length = length;
-    return memcpy(runner.shared->program, program, length);
-}
-
 // The payload stays where it is as long as this runs.
 static void run_program(uint8_t *payload, size_t length, bool prepare) {
     uint32_t sizes[2], bad_op;
@@ -141,7 +128,7 @@ static void run_program(uint8_t *payload, size_t length, bool prepare) {
         fail(0, EPROTO, ABI_PHASE_VALIDATE);
     uint8_t *program = payload + sizeof sizes;
     if (prepare || prepared)
-        program = share_program(program, sizes[0]);
+        program = share_program(&runner, program, sizes[0]);
     if (!program)
         fail(0, ENOMEM, phase);
     free(teardown);

@@ -27,6 +27,7 @@ int64_t op_inode_flags(const char *path, int flags) {
 // Where a removal is: what lies deeper than the fds reach is moved up below `top`, whose turn comes again.
 struct removal {
     int top;
+    const char *kept; // A name in `top` that stays; or NULL.
     dev_t device;
     uint32_t hoisted;
 };
@@ -57,6 +58,8 @@ static int64_t remove_below(struct removal *removal, int directory, int depth) {
         struct stat info;
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
             continue;
+        if (depth == 0 && removal->kept && !strcmp(entry->d_name, removal->kept))
+            continue;
         if (fstatat(directory, entry->d_name, &info, AT_SYMLINK_NOFOLLOW))
             continue;
         if (S_ISDIR(info.st_mode))
@@ -68,16 +71,16 @@ static int64_t remove_below(struct removal *removal, int directory, int depth) {
     return result;
 }
 
-int64_t op_remove_tree(int directory, const char *path) {
+int64_t op_empty_tree(int directory, const char *path, const char *kept) {
     struct stat info;
     int fd = openat(directory, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? 0 : -errno;
+        return -errno;
     if (fstat(fd, &info)) {
         close(fd);
         return -errno;
     }
-    struct removal removal = {.top = fd, .device = info.st_dev};
+    struct removal removal = {.top = fd, .kept = kept, .device = info.st_dev};
     int64_t result;
     uint32_t before;
     do {
@@ -86,6 +89,13 @@ int64_t op_remove_tree(int directory, const char *path) {
         result = own < 0 ? -errno : remove_below(&removal, own, 0);
     } while (result == 0 && removal.hoisted != before);
     close(fd);
+    return result;
+}
+
+int64_t op_remove_tree(int directory, const char *path) {
+    int64_t result = op_empty_tree(directory, path, NULL);
+    if (result == -ENOENT)
+        return 0;
     return result < 0 ? result : result_of(unlinkat(directory, path, AT_REMOVEDIR));
 }
 
