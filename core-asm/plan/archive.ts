@@ -24,7 +24,8 @@ import {
 } from '../kernel';
 import { specifyStillMounts } from '../spec/mounts';
 import { UserNamespace } from '../spec/user-namespace';
-import { appendMount, CgroupMounts, cloneTree, mountAttributes, MountContext, Sources } from './mounts';
+import { mountAttributes } from './mount-attributes';
+import { appendMount, CgroupMounts, cloneTree, MountContext, Sources } from './mounts';
 import { ProgramWriter } from './program';
 import { cutPropagation, enterRoot, mountRoot } from './rootfs';
 import { becomeRoot } from './user-namespace';

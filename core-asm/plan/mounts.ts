@@ -14,7 +14,6 @@ import {
   OP_OPEN_TREE,
   OP_OPENAT,
 } from '../abi';
-import { Bytes, ByteWriter } from '../bytes';
 import { Json } from '../json';
 import {
   AT_EMPTY_PATH,
@@ -41,6 +40,7 @@ import { cgroupParent } from '../spec/specify';
 import { UserNamespace } from '../spec/user-namespace';
 import { CgroupPlaces } from './cgroup';
 import { takesLayersOneByOne } from './layer-options';
+import { mountAttributes, setAttributes } from './mount-attributes';
 import { MountOptions } from './mount-options';
 import { ProgramWriter } from './program';
 
@@ -163,16 +163,6 @@ export function openSource(program: ProgramWriter, mount: Json, detail: Json, op
   return tree;
 }
 
-export function setAttributes(program: ProgramWriter, tree: i32, options: MountOptions): void {
-  if (options.attributes == 0 && options.propagation == 0) return;
-  program
-    .op(OP_MOUNT_SETATTR)
-    .reg(tree)
-    .str('')
-    .imm(AT_EMPTY_PATH | (options.recursiveAttributes || options.recursivePropagation ? AT_RECURSIVE : 0))
-    .buffer(mountAttributes(options.attributes, options.propagation));
-}
-
 /** A shared mount stays a peer of the host's only if it is cloned before the host's mounts become slaves in here. */
 export function openShared(program: ProgramWriter, mounts: Json[], sources: Sources): void {
   for (let i = 0; i < mounts.length; i++) {
@@ -206,16 +196,6 @@ function place(program: ProgramWriter, mount: i32, target: i32, reason: string):
 
 function ensureDirectory(context: MountContext, path: string): i32 {
   return context.program.op(OP_ENSURE_DIR).reg(context.root).str(path).imm(0o755).imm(-1).imm(-1).into();
-}
-
-/** struct mount_attr of mount_setattr(2): set, clear, propagation, user namespace. */
-export function mountAttributes(set: i64, propagation: i64): Bytes {
-  const out = new ByteWriter(32);
-  out.u64(set);
-  out.u64(0);
-  out.u64(propagation);
-  out.u64(0);
-  return out.view();
 }
 
 export function appendMount(context: MountContext, mount: Json, cgroup: CgroupMounts): void {

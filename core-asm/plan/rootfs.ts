@@ -42,16 +42,8 @@ import {
 } from '../kernel';
 import { refuse } from '../status';
 import { takesLayersOneByOne } from './layer-options';
-import {
-  appendFileSystem,
-  appendMount,
-  attach,
-  CgroupMounts,
-  cloneTree,
-  mountAttributes,
-  MountContext,
-  Sources,
-} from './mounts';
+import { mountAttributes } from './mount-attributes';
+import { appendFileSystem, appendMount, attach, CgroupMounts, cloneTree, MountContext, Sources } from './mounts';
 import { mountOverlayOn, newOverlay } from './overlay';
 import { ProgramWriter } from './program';
 

@@ -7,6 +7,46 @@ import { placesOf } from './plan';
 import { clearRefusal } from '../status';
 import { ProgramWriter } from './program';
 
+/** File, and what a new cgroup has in it; of the files that `update` can change. */
+const UNSET: StaticArray<string> = [
+  'pids.max',
+  'max',
+  'memory.limit_in_bytes',
+  '-1',
+  'memory.memsw.limit_in_bytes',
+  '-1',
+  'memory.soft_limit_in_bytes',
+  '-1',
+  'memory.max',
+  'max',
+  'memory.swap.max',
+  'max',
+  'memory.low',
+  '0',
+  'cpu.shares',
+  '1024',
+  'cpu.cfs_period_us',
+  '100000',
+  'cpu.cfs_quota_us',
+  '-1',
+  'cpu.rt_period_us',
+  '1000000',
+  'cpu.rt_runtime_us',
+  '0',
+  'cpu.weight',
+  '100',
+  'cpu.max',
+  'max 100000',
+  'blkio.weight',
+  '500',
+  'blkio.bfq.weight',
+  '100',
+  'io.weight',
+  'default 100',
+  'io.bfq.weight',
+  'default 100',
+];
+
 /** request: {facts, id, container, before, after}; the last two are docker's resources. */
 export function planUpdate(program: ProgramWriter, request: Json): void {
   const facts = request.child('facts');
@@ -14,10 +54,14 @@ export function planUpdate(program: ProgramWriter, request: Json): void {
   clearRefusal(); // What is in force is not to be refused, and was warned of when it came.
   const after = cgroupWrites(resolveResources(request.child('after'), facts), facts);
   const changed: CgroupWrite[] = [];
+  // What is no longer set, first: on the way back from a change that failed, all of it is.
+  for (let i = 0; i < before.length; i++) {
+    const old = before[i];
+    const value = unsetValue(old.file, facts);
+    if (indexOf(after, old.file) < 0 && value != '')
+      changed.push(new CgroupWrite(old.controller, old.file, value, old.policy));
+  }
   for (let i = 0; i < after.length; i++) if (!hasWrite(before, after[i])) changed.push(after[i]);
-  // What is no longer limited; docker's words can say so of the number of processes alone.
-  if (valueOf(before, 'pids.max') != '' && valueOf(after, 'pids.max') == '')
-    changed.push(new CgroupWrite('pids', 'pids.max', 'max'));
   // Memory must never exceed memory plus swap, not for a moment: what is raised is raised from above.
   if (limit(after, 'memory.memsw.limit_in_bytes') >= limit(before, 'memory.memsw.limit_in_bytes'))
     exchange(changed, 'memory.limit_in_bytes', 'memory.memsw.limit_in_bytes');
@@ -25,6 +69,15 @@ export function planUpdate(program: ProgramWriter, request: Json): void {
   if (number(after, 'cpu.cfs_period_us', 100000) < number(before, 'cpu.cfs_period_us', 100000))
     exchange(changed, 'cpu.cfs_period_us', 'cpu.cfs_quota_us');
   writeLimits(program, placesOf(request, request.str('id')), changed);
+}
+
+/** Empty for files that `update` cannot change. */
+function unsetValue(file: string, facts: Json): string {
+  const unified = facts.child('cgroup').str('layout') == 'v2';
+  if (file == 'cpuset.cpus') return unified ? '\n' : facts.str('cpusetCpus');
+  if (file == 'cpuset.mems') return unified ? '\n' : facts.str('cpusetMems');
+  for (let i = 0; i < UNSET.length; i += 2) if (UNSET[i] == file) return UNSET[i + 1];
+  return '';
 }
 
 function hasWrite(writes: CgroupWrite[], wanted: CgroupWrite): bool {

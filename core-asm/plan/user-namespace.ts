@@ -45,11 +45,11 @@ import { rlimitNumber } from '../spec/process';
 import { UserNamespace } from '../spec/user-namespace';
 import { refuse } from '../status';
 import { MountOptions } from './mount-options';
+import { mountAttributes } from './mount-attributes';
 import {
   CgroupMounts,
   cloneSource,
   cloneTree,
-  mountAttributes,
   newFileSystem,
   openShared,
   openSource,

@@ -3,7 +3,8 @@ import { OP_CLOSE, OP_MOVE_MOUNT, OP_UMOUNT2 } from '../abi';
 import { Json } from '../json';
 import { AT_FDCWD, MNT_DETACH, MOVE_MOUNT_F_EMPTY_PATH } from '../kernel';
 import { MountOptions } from './mount-options';
-import { cloneTree, newFileSystem, setAttributes } from './mounts';
+import { setAttributes } from './mount-attributes';
+import { cloneTree, newFileSystem } from './mounts';
 import { ProgramWriter } from './program';
 
 /** Request: {action: "mount" | "unmount", path, type, device, options}; the options in mount(8)'s words. */

@@ -27,6 +27,23 @@ describe('an update', () => {
     expect(update(layout, { pidsLimit: 10 }, { pidsLimit: -1 })).toEqual(['pids.max=max']);
   });
 
+  it('back to what was not set writes what a new cgroup has', () => {
+    const all: Resources = {
+      ...{ memory: 64 * MB, memorySwap: 128 * MB, memoryReservation: 32 * MB, cpuShares: 512, pidsLimit: 10 },
+      ...{ cpuPeriod: 50000, cpuQuota: 20000, cpusetCpus: '1', cpusetMems: '0', blkioWeight: 300 },
+    };
+    const { cpusetCpus, cpusetMems } = hostFacts('v1', 'x86_64');
+    expect(update('v1', all, {})).toEqual([
+      ...['memory.memsw.limit_in_bytes=-1', 'memory.limit_in_bytes=-1', 'memory.soft_limit_in_bytes=-1'],
+      ...['cpu.shares=1024', 'cpu.cfs_period_us=100000', 'cpu.cfs_quota_us=-1'],
+      ...[`cpuset.cpus=${cpusetCpus}`, `cpuset.mems=${cpusetMems}`, 'pids.max=max', 'blkio.bfq.weight=100'],
+    ]);
+    expect(update('v2', all, { pidsLimit: 10 })).toEqual([
+      ...['memory.swap.max=max', 'memory.max=max', 'memory.low=0', 'cpu.weight=100', 'cpu.max=max 100000'],
+      ...['cpuset.cpus=\\n', 'cpuset.mems=\\n', 'io.bfq.weight=default 100', 'io.weight=default 100'],
+    ]);
+  });
+
   it.each([
     [{ memory: 64 * MB }, { memory: 256 * MB }, ['memory.memsw.limit_in_bytes', 'memory.limit_in_bytes']],
     [{ memory: 256 * MB }, { memory: 64 * MB }, ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes']],

@@ -91,6 +91,24 @@ describe.skipIf(whyNoContainers())('propagation of a bind', () => {
     expect(seenOutside()).toBe(false);
   });
 
+  it.each([
+    ['mounts below it, too', 'readonly', '0', 1],
+    ['itself only, where that is asked for', 'readonly,bind-recursive=writable', '0', 0],
+    ['itself only, with mapped ids', 'readonly,bind-recursive=writable', 'auto', 0],
+  ])('is read-only: %s', async (_name, words, ids, status) => {
+    mountOutside();
+    const bind = [
+      '--mount',
+      `type=bind,src=${source},dst=/bound,${words}`,
+      ...(ids === 'auto' ? ['--userns', ids] : []),
+    ];
+    await start(...bind);
+    run('chmod', '1777', join(source, 'h'));
+    expect((await gantry('exec', 'bound', 'touch', '/bound/x')).stderr).toContain('Read-only file system');
+    const below = await gantry('exec', 'bound', 'touch', '/bound/h/x');
+    expect([below.status, below.stderr.includes('Read-only')]).toEqual([status, status === 1]);
+  });
+
   it('is refused where the mount of the source is not shared', async () => {
     run('mount', '--make-private', source);
     for (const word of ['rshared', 'rslave']) {
