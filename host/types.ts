@@ -284,6 +284,12 @@ export interface Image {
   history: ImageHistory[];
 }
 
+/** Who uses or mounts an image: short IDs of containers. */
+export interface ImageUsers {
+  running?: string | undefined;
+  stopped?: string | undefined;
+}
+
 /** One line of pull or load progress; `id` is a layer's short digest. */
 export interface Progress {
   id?: string;

@@ -1,21 +1,28 @@
 // /images/json, /images/prune and /system/df: which images, and what they hold.
 import type { Engine } from '../engine/engine.ts';
+import type { ContainerRecord } from '../engine/record.ts';
 import { GantryError } from '../errors.ts';
-import type { Image } from '../types.ts';
+import type { Image, ImageUsers } from '../types.ts';
 import { anyOf, type Filters, matchesLabels, matchesPruneLabels, readFilters, truthOf, untilOf } from './filters.ts';
 import { type Call, flag, type Route, sendJson } from './http.ts';
 import { isBefore } from './versions.ts';
 
-/** What a container calls the image that it uses or mounts: the first one's short ID. */
-export function userOf(engine: Engine): (id: string) => string | undefined {
-  return (id) => containersOf(engine, id)[0]?.slice(0, 12);
+/** Containers that use an image or mount it. */
+export function usersOf(engine: Engine): (id: string) => ImageUsers {
+  return (id) => {
+    const users = containersOf(engine, id);
+    const runs = ({ state: { status } }: ContainerRecord): boolean =>
+      ['running', 'paused', 'restarting'].includes(status);
+    const [running, stopped] = [users.find(runs), users.find((one) => !runs(one))];
+    return { running: running?.id.slice(0, 12), stopped: stopped?.id.slice(0, 12) };
+  };
 }
 
-function containersOf(engine: Engine, id: string): string[] {
+function containersOf(engine: Engine, id: string): ContainerRecord[] {
   return engine
     .list()
-    .filter(({ record }) => record.config.imageId === id || record.mounts.some(({ image }) => image?.id === id))
-    .map(({ record }) => record.id);
+    .map(({ record }) => record)
+    .filter(({ config, mounts }) => config.imageId === id || mounts.some(({ image }) => image?.id === id));
 }
 
 type Remove = (id: string) => Promise<{ lines: object[]; bytes: number }>;

@@ -5,7 +5,7 @@ import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
 import { healthcheckJson } from './config-json.ts';
 import { type Call, type Route, flag, sendJson, withProgress } from './http.ts';
-import { imageListRoutes, userOf, virtualSize } from './image-list-routes.ts';
+import { imageListRoutes, usersOf, virtualSize } from './image-list-routes.ts';
 import { importRoute } from './snapshot-routes.ts';
 import { isBefore } from './versions.ts';
 
@@ -58,11 +58,11 @@ export function imageRoutes(engine: Engine): Route[] {
     await pipeline(archive, call.response);
   };
 
-  const inUse = userOf(engine);
+  const users = usersOf(engine);
 
   const removeOne = async (name: string, force: boolean): Promise<{ lines: object[]; bytes: number }> => {
     const { id, config } = await images.find(name);
-    const { untagged, deleted, bytes } = await images.remove(name, force, inUse);
+    const { untagged, deleted, bytes } = await images.remove(name, force, users);
     const tell = (action: string): void => events.emit('image', action, id, { ...config.labels, name: id });
     for (const _name of untagged) tell('untag');
     if (deleted.length > 0) tell('delete');

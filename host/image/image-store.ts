@@ -1,6 +1,6 @@
 // Images as the engine sees them: found by name or ID, pulled, loaded, tagged, removed. Read this file first.
 import { GantryError } from '../errors.ts';
-import type { Image, Platform, Progress } from '../types.ts';
+import type { Image, ImageUsers, Platform, Progress } from '../types.ts';
 import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
 import { checkLogin } from './check-login.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
@@ -9,13 +9,14 @@ import { collectGarbage } from './garbage.ts';
 import { HELLO, makeHello } from './hello.ts';
 import { fullTag, isId, lookUp, neighboursOf, type PushTarget, pushTarget, tagOf } from './image-names.ts';
 import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-config.ts';
-import { createLayerStore, type LayerStore } from './layer-store.ts';
+import { createLayerStore } from './layer-store.ts';
 import { loadArchive } from './load.ts';
 import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
 import { pullImage, shortId } from './pull.ts';
 import { inspectRemote, type RemoteImage } from './distribution.ts';
 import { type Pushed, pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
+import { familiarKey, planRemoval, sweep } from './remove.ts';
 import { saveArchive } from './save.ts';
 import { type Found, searchRegistry } from './search.ts';
 import type { Change, Unpacker } from './unpack.ts';
@@ -65,8 +66,8 @@ export interface ImageStore {
   /** @param limit 0: as many as are usual. @throws {GantryError} INVALID_ARGUMENT, AUTH_FAILED, REGISTRY_FAILED. */
   search(term: string, limit: number, credentials?: Credentials): Promise<Found[]>;
   tag(name: string, target: string): Promise<void>;
-  /** Takes a name away, and the image with its last name. `inUse` names what still needs it. */
-  remove(name: string, force: boolean, inUse: (id: string) => string | undefined): Promise<Removal>;
+  /** Takes a name away, and the image with its last name. `usersOf` names what still needs it. @throws {GantryError} IMAGE_NOT_FOUND, IN_USE. */
+  remove(name: string, force: boolean, usersOf: (id: string) => ImageUsers): Promise<Removal>;
   /** Directories of the layers, uppermost first. */
   layerPaths(image: Image): string[];
   /** What an upper directory on top of the image's layers (and of one more below them) changes. */
@@ -284,9 +285,9 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         file.tags[fullTag(reference)] = id;
       });
     },
-    async remove(name, force, inUse) {
+    async remove(name, force, usersOf) {
       await store.find(name);
-      const removal = await exclusively(() => remove(name, force, inUse));
+      const removal = await exclusively(() => remove(name, force, usersOf));
       if (removal.deleted.length > 0) await collect();
       return removal;
     },
@@ -301,41 +302,22 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     import: (request, target) => make(target, () => importImage(request, content, layers)),
   };
 
-  const remove: ImageStore['remove'] = async (name, force, inUse) => {
-    const image = await findKnown(name);
-    const byId = isId(name, image.id);
-    const owned = image.tags.length + image.digests.length;
-    const last = byId ? true : image.tags.length <= 1;
-    if (byId && image.tags.length > 1 && !force)
-      throw new GantryError(
-        'IN_USE',
-        `Cannot remove "${name}": unable to delete ${shortId(image.id)} (must be forced) - image is referenced in multiple repositories`,
-        {
-          hint: 'Remove its names one by one, or add -f',
-        },
-      );
-    const user = last || byId ? inUse(image.id) : undefined;
-    if (user !== undefined && !(force && !byId && owned > 0))
-      throw new GantryError(
-        'IN_USE',
-        `Cannot remove "${name}": conflict: unable to remove repository reference "${name}" (must force) - container ${user} is using its referenced image ${shortId(image.id)}`,
-        {
-          hint: 'Remove the container first',
-        },
-      );
-    const entry = catalog.images[image.id]!;
-    const gone = byId ? undefined : fullTag(parseReference(name));
+  const remove: ImageStore['remove'] = async (name, force, usersOf) => {
+    const { id } = await findKnown(name);
+    const entry = catalog.images[id]!;
+    const { names, deletes } = planRemoval(catalog, id, name, force, usersOf(id));
     catalog.change((file) => {
-      for (const table of [file.tags, file.digests])
-        for (const key of Object.keys(table))
-          if (table[key] === image.id && (gone === undefined || key === gone || last)) delete table[key];
-      if (last && user === undefined) delete file.images[image.id];
+      for (const key of names) {
+        delete file.tags[key];
+        delete file.digests[key];
+      }
+      if (deletes) delete file.images[id];
     });
-    parsed.delete(image.id);
-    const untagged = last ? [...image.tags, ...image.digests] : [familiarReference(parseReference(name))];
-    if (!last || user !== undefined) return { untagged, deleted: [], bytes: 0 };
-    const swept = await sweep(catalog, content, layers, image.id, entry);
-    return { untagged, deleted: [image.id, ...swept.layers], bytes: swept.bytes };
+    parsed.delete(id);
+    const untagged = names.map(familiarKey);
+    if (!deletes) return { untagged, deleted: [], bytes: 0 };
+    const swept = await sweep(catalog, content, layers, id, entry);
+    return { untagged, deleted: [id, ...swept.layers], bytes: swept.bytes };
   };
   return store;
 }
@@ -354,27 +336,4 @@ async function storedLayer(layer: LayerEntry, catalog: Catalog, content: Content
   if (await content.has(layer.blob)) return layer;
   const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
   return others.find(({ diffId }) => diffId === layer.diffId) ?? layer;
-}
-
-/** Removes what a removed image had and no other needs. Returns digests and size of the layers. */
-async function sweep(
-  catalog: Catalog,
-  content: ContentStore,
-  layers: LayerStore,
-  id: string,
-  gone: CatalogEntry,
-): Promise<{ layers: string[]; bytes: number }> {
-  const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
-  const diffIds = new Set(others.map((layer) => layer.diffId));
-  const blobs = new Set(others.map((layer) => layer.blob));
-  const deleted = gone.layers.filter((layer) => !diffIds.has(layer.diffId));
-  let bytes = 0;
-  for (const { diffId } of deleted) {
-    bytes += await layers.size(diffId);
-    await layers.remove(diffId);
-  }
-  for (const { blob } of gone.layers) if (!blobs.has(blob)) await content.remove(blob);
-  if (gone.manifest !== undefined) await content.remove(gone.manifest);
-  await content.remove(id);
-  return { layers: deleted.map((layer) => layer.diffId), bytes };
 }
