@@ -1,5 +1,6 @@
 // Connections of a supervisor: frames out through bounded buffers, never blocking, never killed by a reader that left.
 #include "connections.h"
+#include <poll.h>
 #include <sys/socket.h>
 
 struct connection connections[CONNECTIONS];
@@ -85,4 +86,25 @@ bool any_full(void) {
         if (connections[i].fd >= 0 && connections[i].out.length > OUTPUT_LIMIT)
             return true;
     return false;
+}
+
+// Whoever still sends must first have read the end: a write to a socket that is closed would take what came before from him.
+void part(void) {
+    static uint8_t rest[65536];
+    struct pollfd open[CONNECTIONS];
+    for (int i = 0; i < CONNECTIONS; i++) {
+        open[i] = (struct pollfd){.fd = connections[i].gone ? -1 : connections[i].fd, .events = POLLIN};
+        if (open[i].fd >= 0)
+            shutdown(open[i].fd, SHUT_WR);
+    }
+    for (int reads = 0; reads < 1000; reads++) {
+        bool any = false;
+        for (int i = 0; i < CONNECTIONS; i++)
+            any |= open[i].fd >= 0;
+        if (!any || poll(open, CONNECTIONS, 1000) <= 0)
+            return;
+        for (int i = 0; i < CONNECTIONS; i++)
+            if (open[i].fd >= 0 && open[i].revents && recv(open[i].fd, rest, sizeof rest, MSG_DONTWAIT) <= 0)
+                open[i].fd = -1;
+    }
 }

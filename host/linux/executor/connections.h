@@ -22,3 +22,4 @@ void tell(struct connection *connection, uint8_t type, uint8_t stream, const voi
 void tell_all(uint8_t type, const void *payload, size_t length);
 struct connection *admit(int fd);
 bool any_full(void);
+void part(void);

@@ -54,6 +54,7 @@ static void leave(void) {
     }
     if (runner.control_path)
         unlink(runner.control_path);
+    part();
     _exit(0);
 }
 
