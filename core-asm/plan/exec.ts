@@ -85,7 +85,8 @@ function specifyExec(request: Json): Json {
   const available = capabilityMask(request.child('facts').strings('capabilities'), 'facts.capabilities');
   const bounding = request.flag('privileged') ? available : resolveCapabilities(host, available);
   const env = container.strings('env').concat(request.strings('env'));
-  const cwd = request.str('workingDir', container.str('workingDir'));
+  const given = request.str('workingDir');
+  const cwd = given.length > 0 ? given : container.str('workingDir');
   return Json.object()
     .set('args', request.get('args')!)
     .set(

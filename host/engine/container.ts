@@ -163,7 +163,7 @@ export function hasEnded(running: RunningProcess): Promise<boolean> {
 }
 
 export function notRunning({ record }: Container): GantryError {
-  return new GantryError('INVALID_STATE', `Container ${record.name} is not running`, {
+  return new GantryError('INVALID_STATE', `Container ${record.id} is not running`, {
     hint: `Start it: gantry start ${record.name}`,
   });
 }

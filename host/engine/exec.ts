@@ -120,7 +120,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
         return running;
       } catch (error) {
         exec.status = 'exited';
-        exec.exitCode = error instanceof GantryError ? error.exitStatus : 126;
+        exec.exitCode = error instanceof GantryError && error.exitStatus === 127 ? 127 : 126;
         forget(exec);
         const failed = error instanceof GantryError && error.code === 'PLAN_FAILED';
         throw failed && (await hasEnded(first)) ? notRunning(container) : error;
