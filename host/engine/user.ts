@@ -71,7 +71,8 @@ export function resolveUser(user: string, groupAdd: string[], { passwd, groups }
       ? []
       : groups.filter(({ members }) => members.includes(entry.name)).map((found) => found.gid);
   const added = groupAdd.map((wanted) => findGroup(wanted, groups));
-  return { uid, gid, additionalGids: [...new Set([...own, ...added])], home: entry?.home || '/' };
+  // Its own too, as docker has it: a process that changes its group must not lose what the first one is denied.
+  return { uid, gid, additionalGids: [...new Set([gid, ...own, ...added])], home: entry?.home || '/' };
 }
 
 function findUser(name: string, passwd: PasswdEntry[]): PasswdEntry | undefined {

@@ -96,8 +96,8 @@ describe.skipIf(whyNoContainers())('gantry', () => {
     });
 
     it('knows user, groups, directory, environment and hostname', async () => {
-      expect(await box('-u', 'user', 'box', 'id')).toBe('uid=1000(user) gid=1000(user) groups=2000(extra)');
-      expect(await box('-u', '7:8', '--group-add', 'extra', 'box', 'id')).toBe('uid=7 gid=8 groups=2000(extra)');
+      expect(await box('-u', 'user', 'box', 'id')).toBe('uid=1000(user) gid=1000(user) groups=1000(user),2000(extra)');
+      expect(await box('-u', '7:8', '--group-add', 'extra', 'box', 'id')).toBe('uid=7 gid=8 groups=8,2000(extra)');
       expect(await box('-w', '/var/www', 'box', 'pwd')).toBe('/var/www');
       expect(await box('-e', 'A=b c', '-e', 'EMPTY=', 'box', 'sh', '-c', 'echo "$A|$EMPTY|$HOME|$HOSTNAME"')).toMatch(
         /^b c\|\|\/root\|[0-9a-f]{12}$/,

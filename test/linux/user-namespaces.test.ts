@@ -130,7 +130,7 @@ describe.skipIf(without)('a container with a user namespace', () => {
       '-c',
       'id; echo out > /dev/stdout; echo err > /dev/stderr',
     );
-    expect([stdout, stderr]).toEqual(['uid=1000(user) gid=1000(user) groups=2000(extra)\nout\n', 'err\n']);
+    expect([stdout, stderr]).toEqual(['uid=1000(user) gid=1000(user) groups=1000(user),2000(extra)\nout\n', 'err\n']);
     const plain = await ok(
       'run',
       '--rm',
