@@ -166,7 +166,7 @@ function checkSource({ source, target, createSource }: Mount): void {
   if (statSync(source, { throwIfNoEntry: false }) !== undefined) return;
   if (createSource !== true)
     throw new GantryError(
-      'PATH_NOT_FOUND',
+      'INVALID_ARGUMENT',
       `Invalid mount config for type "bind": bind source path does not exist: ${source}`,
       {
         hint: `Make it first: mkdir -p ${source}; -v ${source}:${target} would make it too`,
@@ -219,7 +219,7 @@ function statSource({ type, source, target }: MountPoint, { volumeSubpath, creat
   }
   if (stats === undefined)
     throw new GantryError(
-      'PATH_NOT_FOUND',
+      'INVALID_ARGUMENT',
       `Cannot mount "${source}" on "${target}": bind source path does not exist: ${source}`,
       {
         hint: 'It was there when the container was created; make it again',

@@ -14,7 +14,8 @@ interface Session {
 export async function holdUdp({ host, port, ipv6Only }: Place, reached: (client: string) => void): Promise<Held> {
   let target: { host: string; port: number } | undefined;
   const sessions = new Map<string, Session>();
-  const server = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', ipv6Only });
+  // The kernel refuses the option for IPv4.
+  const server = host.includes(':') ? createSocket({ type: 'udp6', ipv6Only }) : createSocket('udp4');
 
   const end = (key: string, { socket, timer }: Session): void => {
     sessions.delete(key);
