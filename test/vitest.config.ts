@@ -20,7 +20,13 @@ export default defineConfig({
         test: {
           name: 'linux',
           root: 'test',
-          include: ['linux/**/*.test.ts', 'api/**/*.test.ts', 'e2e/**/*.test.ts', 'plans/platforms.test.ts'],
+          include: [
+            'linux/**/*.test.ts',
+            'api/**/*.test.ts',
+            'clients/**/*.test.ts',
+            'e2e/**/*.test.ts',
+            'plans/platforms.test.ts',
+          ],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           pool: 'forks',
