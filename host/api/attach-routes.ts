@@ -6,7 +6,7 @@ import type { Engine } from '../engine/engine.ts';
 import { logDetails } from '../engine/log-details.ts';
 import { readLogs } from '../engine/logs.ts';
 import { GantryError } from '../errors.ts';
-import { type Call, drained, flag, type Route } from './http.ts';
+import { type Call, drained, flag, readJson, type Route } from './http.ts';
 import { hijack, stdcopyFrame, streamType } from './stream.ts';
 import { parseTime } from './times.ts';
 import { acceptWebSocket } from './websocket.ts';
@@ -23,6 +23,8 @@ export function attachRoutes(engine: Engine): Route[] {
     const raw = container.record.config.tty;
     const wanted = { stdout: flag(call, 'stdout'), stderr: flag(call, 'stderr') };
     const keys = parseDetachKeys(call.query.get('detachKeys') ?? '');
+    // dockerode sends its options in front of what is for stdin; docker never looks at them.
+    if (call.upgraded !== undefined) await readJson(call);
     const connection = call.upgraded?.protocol === 'websocket' ? await acceptWebSocket(call) : hijack(call, raw);
     engine.announce(container, 'attach');
     const sink = connection.sink(raw, wanted);

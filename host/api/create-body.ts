@@ -50,7 +50,8 @@ export function readCreateBody(body: unknown, version: string): ContainerInput {
     ...(shell === undefined ? {} : { shell }),
     host: readHostConfig(host, networking, config, version),
   };
-  config.ignore('ArgsEscaped', 'OnBuild');
+  // dockerode has in the body what it says in the query, too.
+  config.ignore('ArgsEscaped', 'OnBuild', 'name', 'platform');
   for (const fields of [config, host, networking]) fields.finish();
   return input;
 }

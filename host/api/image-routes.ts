@@ -83,9 +83,11 @@ export function imageRoutes(engine: Engine): Route[] {
       path: '/images/:name*/json',
       async handler(call) {
         const image = await images.find(call.params.name!);
-        // Up to 1.44 they were always there, and typed clients ask for them.
-        const older = isBefore(call, '1.45') ? { Container: '', ContainerConfig: null, DockerVersion: '' } : {};
-        sendJson(call, { ...inspectJson(image), ...older, ...virtualSize(call, image) });
+        const json = inspectJson(image);
+        // Up to 1.44 they were always there, and typed clients ask for them; Compose 1 reads the configuration from this one
+        // whatever the version.
+        const older = isBefore(call, '1.45') ? { Container: '', DockerVersion: '' } : {};
+        sendJson(call, { ...json, ContainerConfig: json.Config, ...older, ...virtualSize(call, image) });
       },
     },
     {
@@ -151,7 +153,7 @@ function keySet(names: string[]): Record<string, object> | null {
   return names.length > 0 ? Object.fromEntries(names.map((name) => [name, {}])) : null;
 }
 
-function inspectJson(image: Image): object {
+function inspectJson(image: Image): Record<string, unknown> & { Config: object } {
   const { config } = image;
   return {
     Id: image.id,
