@@ -56,11 +56,11 @@ describe.skipIf(whyNoDockerClient() || !found)('docker-compose', () => {
 
   const compose = 'cd shop; export FROM_SHELL=shell; docker-compose --ansi never';
   checks([
-    ['config', `${compose} config --services`, 'db\njob\nweb'],
+    ['config', `${compose} config --services`, 'db\nweb\njob'],
     [
       'up -d, in the order of conditions',
       `${compose} up -d 2>&1; docker ps --filter label=com.docker.compose.project=shop --format '{{.Names}} {{.Status}}' | sort`,
-      /Creating shop_db_1 +\.\.\. done[\s\S]*Creating shop_web_1 +\.\.\. done\nshop_db_1 Up .* \(healthy\)\nshop_web_1 Up /,
+      /Creating shop_db_1 +\.\.\. done[\s\S]*Creating shop_web_1 +\.\.\. done\r?\nshop_db_1 Up .* \(healthy\)\nshop_web_1 Up /,
     ],
     ['ps', `${compose} ps`, /shop_db_1 +.* +Up \(healthy\)[\s\S]*shop_web_1 .* Up +127\.0\.0\.1:\d+->80\/tcp/],
     ['ps -q', `${compose} ps -q web`, /^[0-9a-f]{64}$/],
@@ -86,7 +86,7 @@ describe.skipIf(whyNoDockerClient() || !found)('docker-compose', () => {
     [
       'up after a change makes that one anew',
       `${compose} ps -q > before; echo FILED=other > web.env; docker-compose --ansi never up -d 2>&1; docker-compose exec -T web sh -c 'echo $FILED'; docker-compose ps -q | sort > after; sort before | comm -12 - after | wc -l`,
-      /Recreating shop_web_1 +\.\.\. done\nother\n1$/,
+      /Recreating shop_web_1 +\.\.\. done\r?\nother\n1$/,
     ],
     [
       'volumes outlive what is made anew',
@@ -114,14 +114,14 @@ describe.skipIf(whyNoDockerClient() || !found)('docker-compose', () => {
     ['stop', `${compose} stop -t 0 2>&1; docker ps -q | wc -l`, /Stopping shop_web_1 +\.\.\. done[\s\S]*\n0$/],
     [
       'up in the foreground',
-      `${compose} up --abort-on-container-exit --exit-code-from job job 2>&1`,
+      `${compose} --profile jobs up --abort-on-container-exit --exit-code-from job job 2>&1`,
       { status: 3, out: /did it[\s\S]*shop_job_1 exited with code 3/ },
     ],
-    ['rm', `${compose} rm -f job 2>&1`, /Removing shop_job_1 +\.\.\. done/],
+    ['rm', `${compose} --profile jobs rm -f job 2>&1`, /Removing shop_job_1 +\.\.\. done/],
     [
       'down -v',
-      `${compose} down -v 2>&1; docker ps -aq; docker volume ls -q; docker network ls -q --filter type=custom`,
-      /Removing shop_db_1 +\.\.\. done[\s\S]*Removing network shop_back\nRemoving network shop_front\nRemoving volume shop_data$/,
+      `${compose} --profile jobs down -v 2>&1; docker ps -aq; docker volume ls -q; docker network ls -q --filter type=custom`,
+      /Removing shop_db_1 +\.\.\. done[\s\S]*Removing network shop_back\r?\n[\s\S]*Removing volume shop_data$/,
     ],
   ]);
 });
