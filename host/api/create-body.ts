@@ -129,6 +129,8 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
   checkRuntime(host);
   own.finish();
   host.ignore('ContainerIDFile', 'ConsoleSize', 'Cgroup');
+  // Docker does not look at them in a network of one's own, where names are found without; Compose 1 sends them there.
+  if (!/^(bridge|host|none|container:.*)$/.test(networkMode)) host.ignore('Links');
   return given;
 }
 

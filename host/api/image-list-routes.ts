@@ -34,10 +34,17 @@ export function imageListRoutes(engine: Engine, remove: Remove): Route[] {
     const all = await images.list();
     const matches = await matcher(engine, filters);
     const shared = flag(call, 'shared-size') ? sharedSizes(all) : undefined;
+    // Of an image's names only those that were asked for.
+    const isWanted = (name: string): boolean => anyOf(filters.reference, (pattern) => globMatches(pattern, name));
+    const named = (image: Image): Image => ({
+      ...image,
+      tags: image.tags.filter(isWanted),
+      digests: image.digests.filter(isWanted),
+    });
     sendJson(
       call,
       all.filter(matches).map((image) => ({
-        ...imageSummaryJson(image, containersOf(engine, image.id).length, shared?.get(image.id)),
+        ...imageSummaryJson(named(image), containersOf(engine, image.id).length, shared?.get(image.id)),
         ...virtualSize(call, image),
       })),
     );

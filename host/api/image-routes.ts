@@ -41,8 +41,9 @@ export function imageRoutes(engine: Engine): Route[] {
         if (!flag(call, 'quiet')) line(progressJson(step));
       });
       for (const image of loaded) {
-        const name = image.tags[0];
-        line({ stream: name === undefined ? `Loaded image ID: ${image.id}\n` : `Loaded image: ${name}\n` });
+        const [name] = image.tags;
+        for (const tag of image.tags) line({ stream: `Loaded image: ${tag}\n` });
+        if (name === undefined) line({ stream: `Loaded image ID: ${image.id}\n` });
         events.emit('image', 'load', image.id, { ...image.config.labels, name: name ?? image.id });
       }
     });

@@ -236,7 +236,13 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
               );
           return images;
         });
-        return await Promise.all(loaded.map(({ id }) => imageOf(id)));
+        // Their names are those that the archive gave them, whatever others they have.
+        return await Promise.all(
+          loaded.map(async ({ id, tags }) => ({
+            ...(await imageOf(id)),
+            tags: tags.map((tag) => familiarReference({ tag: 'latest', ...parseReference(tag) })),
+          })),
+        );
       } finally {
         await collect();
       }
