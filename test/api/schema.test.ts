@@ -267,6 +267,7 @@ describe.skipIf(whyNoContainers() || 'missing' in found)("docker's description",
     await call('GET', '/plugins', undefined, 200);
     await call('GET', `/events?since=1&until=${Math.ceil(Date.now() / 1000)}`, undefined, 200);
     if (serves('GET /system/df')) await call('GET', '/system/df', undefined, 200);
+    await call('POST', '/build/prune', undefined, 200);
     if (serves('POST /auth'))
       await call('POST', '/auth', { username: 'a', password: 'b', serveraddress: '127.0.0.1:1' });
     for (const refused of routes.filter((route) => route.refused !== undefined && described('GET', route)))

@@ -16,13 +16,13 @@ describe.skipIf(whyNoDockerClient())("docker's client works on containers", () =
       ['ends with the status', 'docker exec up sh -c "exit 7"', { status: 7 }],
       [
         'ends with 127 for no such program',
-        'docker exec up absent',
+        'docker exec up absent 2>&1',
         { status: 127, out: /executable file not found in \$PATH/ },
       ],
-      ['ends with 126 for no program', 'docker exec up /etc/passwd', { status: 126, out: /permission denied/ }],
+      ['ends with 126 for no program', 'docker exec up /etc/passwd 2>&1', { status: 126, out: /permission denied/ }],
       [
         'ends with 126 for no such user',
-        'docker exec -u ghost up id',
+        'docker exec -u ghost up id 2>&1',
         { status: 126, out: /unable to find user ghost: no matching entries in passwd file/ },
       ],
       ['ends with 137 after SIGKILL', "docker exec up sh -c 'kill -9 $$'", { status: 137 }],

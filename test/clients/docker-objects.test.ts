@@ -101,6 +101,17 @@ describe.skipIf(whyNoDockerClient())("docker's client manages objects", () => {
         'web\n67108864 unless-stopped',
       ],
       [
+        'diff',
+        'docker exec web sh -c "echo x > /new; rm /etc/group"; docker diff web | grep -v data',
+        /^(C \/etc\nD \/etc\/group\nA \/new|A \/new\nC \/etc\nD \/etc\/group)$/,
+      ],
+      ['export', 'docker export failed | tar t | grep -c "^bin/busybox$"', '1'],
+      [
+        'commit',
+        'docker commit -m why -a me -c "ENV A=1" -c \'CMD ["cat","/new"]\' web made:1 | cut -c1-7; docker run --rm made:1; docker inspect -f "{{.Comment}} {{.Author}} {{index .Config.Env 1}}" made:1',
+        'sha256:\nx\nwhy me A=1',
+      ],
+      [
         'rm -v takes anonymous volumes',
         'v=$(docker inspect -f "{{(index .Mounts 0).Name}}" idle); docker rm -v idle; docker volume inspect $v',
         { status: 1, out: 'idle\n[]', err: /no such volume/i },
@@ -201,11 +212,22 @@ describe.skipIf(whyNoDockerClient())("docker's client manages objects", () => {
         'box:latest\nsaved:1',
       ],
       [
+        'save and load',
+        'docker tag box saved:1; docker save -o a.tar saved:1; docker rmi saved:1 >&2; docker load -i a.tar',
+        'Loaded image: saved:1',
+      ],
+      [
         'save of nobody',
         'docker save -o b.tar ghost',
         { status: 1, err: /No such image: ghost(:latest)?|reference does not exist/ },
       ],
       ['load of what is none', 'echo no | docker load', { status: 1, err: /./ }],
+      [
+        'import',
+        'mkdir -p r/bin; cp /bin/busybox r/bin/; tar c -C r . | docker import -m brought -c "ENTRYPOINT [\\"/bin/busybox\\"]" - brought:1 | cut -c1-7; docker run --rm brought:1 echo runs',
+        'sha256:\nruns',
+      ],
+      ['rmi of the last name', 'docker rmi brought:1', /^Untagged: brought:1\nDeleted: sha256:[0-9a-f]{64}/],
       ['rmi of one name', 'docker rmi saved:1', 'Untagged: saved:1'],
       [
         'rmi of nobody',
@@ -240,6 +262,17 @@ describe.skipIf(whyNoDockerClient())("docker's client manages objects", () => {
         'docker info 2>/dev/null',
         /Server:\n Containers: \d+\n {2}Running: \d+\n {2}Paused: \d+\n {2}Stopped: \d+\n Images: \d+\n Server Version: /,
       ],
+      [
+        'system df',
+        'docker system df',
+        /^TYPE +TOTAL +ACTIVE +SIZE +RECLAIMABLE\nImages +\d+ +\d+ +\S+ +\S+( \(\d+%\))?\nContainers +\d/,
+      ],
+      [
+        'system df -v',
+        'docker system df -v',
+        /Images space usage:[\s\S]*box +latest[\s\S]*Containers space usage:[\s\S]*Local Volumes space usage:/,
+      ],
+      ['system prune', 'docker system prune -f', /Total reclaimed space: /],
       [
         'context',
         'docker context create mine --docker host=$DOCKER_HOST >&2; unset DOCKER_HOST; docker context use mine >&2; docker context ls --format "{{.Name}} {{.Current}}"; docker ps -q | wc -l',
