@@ -1,9 +1,7 @@
 // A container's files for cp, in a child whose root is the container's: a path is looked up once, then everything is below its fd.
 #include "tar.h"
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 // Ends with a line that the engine reads: the errno of a path that does not lead anywhere.
 static void lost(int error) __attribute__((noreturn));
@@ -81,19 +79,6 @@ static void tell_stat(const struct stat *info, const char *directory, const char
     } record = {info->st_mode, (uint32_t)strlen(target), (uint64_t)info->st_size, info->st_mtim.tv_sec, (uint64_t)info->st_mtim.tv_nsec};
     put_all(&record, sizeof record);
     put_all(target, record.link_length);
-}
-
-// Files that the kernel makes up: their sizes say nothing, and some have no end.
-bool made_up(int fd) {
-    static const uint32_t kinds[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
-                                     DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, 0x19800202 /* mqueue */};
-    struct statfs info;
-    if (fstatfs(fd, &info))
-        return false;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if ((uint32_t)info.f_type == kinds[i])
-            return true;
-    return false;
 }
 
 // stat and pack: the entry `name` of a directory, or the directory itself where the name is empty. unpack: into the directory.

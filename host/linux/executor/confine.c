@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 static void refuse(const char *name) { tar_refuse(name, strerror(errno)); }
 
@@ -97,4 +99,17 @@ void confine_here(void) {
         refuse("/");
     drop_capabilities();
     allow_few_calls();
+}
+
+// Files that the kernel makes up: their sizes say nothing, and some have no end.
+bool made_up(int fd) {
+    static const uint32_t kinds[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
+                                     DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, 0x19800202 /* mqueue */};
+    struct statfs info;
+    if (fstatfs(fd, &info))
+        return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if ((uint32_t)info.f_type == kinds[i])
+            return true;
+    return false;
 }

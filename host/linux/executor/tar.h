@@ -30,7 +30,7 @@ size_t tar_read(const void **bytes, size_t wanted);
 // Reads what is left on stdin: the writer of the pipe is not stopped.
 void tar_drain(void);
 void tar_refuse(const char *name, const char *reason) __attribute__((noreturn));
-// archive.c: a file system of the kernel itself, such as /proc.
+// confine.c: a file system of the kernel itself, such as /proc.
 bool made_up(int fd);
 
 // pack.c: what reads trees.
