@@ -73,9 +73,9 @@ export function planUpdate(program: ProgramWriter, request: Json): void {
 
 /** Empty for files that `update` cannot change. */
 function unsetValue(file: string, facts: Json): string {
-  const unified = facts.child('cgroup').str('layout') == 'v2';
-  if (file == 'cpuset.cpus') return unified ? '\n' : facts.str('cpusetCpus');
-  if (file == 'cpuset.mems') return unified ? '\n' : facts.str('cpusetMems');
+  // All of them: an empty set is what v2, too, refuses to a cgroup with processes in it.
+  if (file == 'cpuset.cpus') return facts.str('cpusetCpus');
+  if (file == 'cpuset.mems') return facts.str('cpusetMems');
   for (let i = 0; i < UNSET.length; i += 2) if (UNSET[i] == file) return UNSET[i + 1];
   return '';
 }

@@ -40,7 +40,12 @@ describe('an update', () => {
     ]);
     expect(update('v2', all, { pidsLimit: 10 })).toEqual([
       ...['memory.swap.max=max', 'memory.max=max', 'memory.low=0', 'cpu.weight=100', 'cpu.max=max 100000'],
-      ...['cpuset.cpus=\\n', 'cpuset.mems=\\n', 'io.bfq.weight=default 100', 'io.weight=default 100'],
+      ...[
+        `cpuset.cpus=${cpusetCpus}`,
+        `cpuset.mems=${cpusetMems}`,
+        'io.bfq.weight=default 100',
+        'io.weight=default 100',
+      ],
     ]);
   });
 
