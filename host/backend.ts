@@ -23,6 +23,8 @@ export interface Exit {
   oomKilled: boolean;
   /** Nanoseconds since the epoch. */
   finishedAt: bigint;
+  /** In records: nanoseconds since the epoch. */
+  startedAt?: bigint;
   /** The supervisor died without telling: no record says how the process ended, the code is 137. */
   lost?: true;
 }
@@ -211,6 +213,8 @@ export interface Backend {
   processes(id: string, cgroupParent: string): Promise<ProcessEntry[]>;
   /** The same as ps(1) prints it with these options. */
   processTable(id: string, cgroupParent: string, options: string[]): Promise<ProcessTable>;
+  /** Whether its processes are frozen, or about to be; false where it does not run. */
+  isPaused(id: string, cgroupParent: string): Promise<boolean>;
   pause(id: string, cgroupParent: string): Promise<void>;
   unpause(id: string, cgroupParent: string): Promise<void>;
   /** Sends a signal to every process of the container; SIGKILL reaches paused ones too. */

@@ -116,6 +116,8 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       throw new GantryError('INVALID_STATE', `Cannot join a namespace of container ${name}: it is not running`);
     return { id: record.id, pid: record.state.pid, idMaps: record.idMaps };
   };
+  const isMounted = (volume: string): boolean =>
+    [...containers.values()].some(({ record }) => record.mounts.some(({ name }) => name === volume));
   const announce = createAnnounce(context.events);
   const execs = createExecs(context, announce);
   const health = createHealthMonitor(execs, announce);
@@ -128,7 +130,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       containers.delete(record.id);
       names.release(record.name, record.id);
     },
-    (volume) => [...containers.values()].some(({ record }) => record.mounts.some(({ name }) => name === volume)),
+    isMounted,
   );
 
   const newRecord = (
@@ -179,7 +181,13 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       { facts, network: none, image, find: findRunning },
     ).warnings;
     record.warnings.push(...(await context.networks.prepare(config)));
-    record.mounts = await settleMounts(config, { volumes, images, events, find: (wanted) => find(wanted).record });
+    record.mounts = await settleMounts(config, {
+      volumes,
+      images,
+      events,
+      owner: record.id,
+      find: (wanted) => find(wanted).record,
+    });
     try {
       chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
       const container = createContainer(context, record);
@@ -288,13 +296,15 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   for (const record of found.flatMap(({ records }) => records))
     containers.set(record.id, createContainer(context, record));
   for (const { record } of containers.values()) names.keep(record.name, record.id);
+  for (const container of [...containers.values()]) if (container.record.removing) lifecycle.finishRemoval(container);
+  volumes.removeOrphans((id) => containers.has(id), isMounted);
   // Made, but not recorded, when an engine died: nobody has seen them. And those of --rm that a reboot has ended.
   for (const id of readdirSync(files.containers))
     if (![files.of(id).record, files.of(id).volatileRecord].some(existsSync)) trash.take(files.of(id).directory);
   // Of containers whose removal an engine did not live to finish.
   const known = new Set(readdirSync(files.containers).map((id) => basename(files.of(id).runDirectory)));
   for (const name of readdirSync(files.running)) if (!known.has(name)) trash.remove(join(files.running, name));
-  const live = [...containers.values()].filter(({ record }) => ['running', 'paused'].includes(record.state.status));
+  const live = [...containers.values()].filter(lifecycle.mayRun);
   await context.networks.restore(live.map(({ record }) => record));
   await context.volumeMounts.restore(live.map(({ record }) => record));
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));

@@ -17,6 +17,8 @@ export interface ContainerFiles {
   /** Below the memory root, as the rest: what the next start makes anew, and what no reboot needs to survive. */
   runDirectory: string;
   exitRecord: string;
+  /** There while a start is under way: what only its plan knows. */
+  startRecord: string;
   hosts: string;
   hostname: string;
   resolvConf: string;
@@ -66,6 +68,7 @@ export function engineFiles({ dataRoot, memoryRoot }: EnginePaths): EngineFiles 
         runDirectory,
         volatileRecord: join(runDirectory, 'container.json'),
         exitRecord: join(runDirectory, 'exit.json'),
+        startRecord: join(runDirectory, 'start.json'),
         hosts: join(runDirectory, 'hosts'),
         hostname: join(runDirectory, 'hostname'),
         resolvConf: join(runDirectory, 'resolv.conf'),

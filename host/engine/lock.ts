@@ -1,5 +1,5 @@
 // One engine a data root: a lock file with the owner's pid and start time, taken over only from a process that is gone.
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 
@@ -15,6 +15,7 @@ export function lockDataRoot(dataRoot: string): () => void {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
         linkSync(own, path); // Fails where the file is there: of two engines one wins.
+        clearDead(dataRoot);
         return () => rmSync(path, { force: true });
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
@@ -25,6 +26,14 @@ export function lockDataRoot(dataRoot: string): () => void {
     rmSync(own, { force: true });
   }
   throw new GantryError('IN_USE', `Cannot lock the data root "${dataRoot}": another engine is starting on it`);
+}
+
+/** Engines that were killed while they locked leave files of their own. */
+function clearDead(dataRoot: string): void {
+  for (const name of readdirSync(dataRoot)) {
+    const [, pid] = /^engine\.lock\.(?:stale\.)?(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && startTime(Number(pid)) === undefined) rmSync(join(dataRoot, name), { force: true });
+  }
 }
 
 /** Removes the lock of an owner that is gone. A lock that was replaced while we looked is put back. */

@@ -16,6 +16,8 @@ export interface Settling {
   volumes: Volumes;
   images: Pick<ImageStore, 'find' | 'layerPaths'>;
   events: Events;
+  /** ID of the container. */
+  owner: string;
   /** A container by name. @throws {GantryError} CONTAINER_NOT_FOUND. */
   find(name: string): ContainerRecord;
 }
@@ -123,7 +125,7 @@ function checkVolume(mount: Mount, volumes: Volumes): void {
   checkSubpath(mount.volumeSubpath);
 }
 
-function settle(mount: Mount, { volumes, images, events }: Settling, image?: Image): MountPoint {
+function settle(mount: Mount, { volumes, images, events, owner }: Settling, image?: Image): MountPoint {
   const point = {
     type: mount.type,
     name: '',
@@ -141,7 +143,7 @@ function settle(mount: Mount, { volumes, images, events }: Settling, image?: Ima
     return { ...point, name: mount.source, source: layers[0] ?? '', readOnly: true, image: { id: image.id, layers } };
   }
   if (mount.type !== 'volume') return point;
-  const volume = volumes.ensure(mount.source, specOf(mount));
+  const volume = volumes.ensure(mount.source, specOf(mount), owner);
   if (volume.made) events.emit('volume', 'create', volume.name, { driver: 'local' });
   return { ...point, name: volume.name, source: volume.path, copyUp: fills(mount, volume) };
 }

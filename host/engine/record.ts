@@ -1,5 +1,5 @@
 // What the engine remembers of a container; the whole of it is its container.json. Types only.
-import type { ContainerConfig, Mount, PortBinding } from '../types.ts';
+import type { ContainerConfig, Mount, PortBinding, Resources } from '../types.ts';
 
 export type Status = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'dead';
 
@@ -17,6 +17,8 @@ export interface ContainerState {
   restartCount: number;
   /** Stopped by a user: "unless-stopped" and "always" leave it so. */
   stoppedByUser: boolean;
+  /** Paused by the engine itself, for a moment: the next one lets it go on. */
+  pausedForCommit?: boolean;
   /** Absent where the container has no health check, or has not started yet. */
   health?: Health | undefined;
 }
@@ -82,6 +84,8 @@ export interface Endpoint {
   /** In the container: "eth0", and its index. */
   interfaceName: string;
   interfaceIndex: number;
+  /** On its way in or out: an engine that finds it so takes the container out. */
+  changing?: true;
 }
 
 export interface ContainerRecord {
@@ -102,4 +106,8 @@ export interface ContainerRecord {
   warnings: string[];
   /** Its user namespace: its own is settled at creation, another container's at start; absent: the host's. */
   idMaps?: IdMaps;
+  /** Limits that were in force while those of the configuration are being written: the next engine writes them again. */
+  updatedFrom?: Resources;
+  /** It goes, with its anonymous volumes: the next engine finishes that. */
+  removing?: true;
 }

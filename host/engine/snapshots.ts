@@ -31,7 +31,7 @@ export function createSnapshots(
 ): Snapshots {
   const stopsWhile = async <T>(container: Container, work: () => Promise<T>): Promise<T> => {
     if (container.record.state.status !== 'running') return work();
-    await pause(container);
+    await pause(container, true);
     try {
       return await work();
     } finally {

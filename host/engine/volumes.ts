@@ -17,6 +17,8 @@ export interface Volume {
   created: string;
   /** Made without a name, for one container. */
   anonymous: boolean;
+  /** ID of the container that an anonymous one was made for; absent: a user asked for it. */
+  madeFor?: string;
   /** A container has been started with it. */
   filled: boolean;
 }
@@ -39,10 +41,12 @@ export interface Volumes {
    * The volume of this name, as it is; made where missing; a new anonymous one for "". `fresh`: nothing was ever mounted from
    * it; `made`: by this call.
    */
-  ensure(name: string, spec?: VolumeSpec): Volume & { fresh: boolean; made: boolean };
+  ensure(name: string, spec?: VolumeSpec, owner?: string): Volume & { fresh: boolean; made: boolean };
   markFilled(name: string): void;
   /** @throws {GantryError} VOLUME_NOT_FOUND. */
   remove(name: string): void;
+  /** Removes what was made for containers whose creation an engine did not live to finish. */
+  removeOrphans(isContainer: (id: string) => boolean, isMounted: (name: string) => boolean): void;
   /** Sentences about records that could not be read. */
   readonly damaged: readonly string[];
 }
@@ -81,12 +85,18 @@ export function openVolumes(directory: string, discard: (path: string) => void):
     if (name !== '') checkVolumeName(name);
     checkVolumeOptions(name, options);
   };
+  const remove = (name: string): void => {
+    find(name);
+    const path = join(directory, name);
+    if (existsSync(path)) discard(path);
+    volumes.delete(name);
+  };
   return {
     check,
     damaged,
     list: () => [...volumes.values()],
     find,
-    ensure(name, spec = {}) {
+    ensure(name, spec = {}, owner) {
       const known = volumes.get(name);
       if (known !== undefined) return { ...known, fresh: !known.filled, made: false };
       check(name, spec);
@@ -100,6 +110,7 @@ export function openVolumes(directory: string, discard: (path: string) => void):
         ...(Object.keys(options).length > 0 ? { options } : {}),
         created: new Date().toISOString(),
         anonymous: name === '',
+        ...(name === '' && owner !== undefined ? { madeFor: owner } : {}),
         filled: false,
       };
       mkdirSync(path, { recursive: true, mode: 0o755 });
@@ -116,11 +127,12 @@ export function openVolumes(directory: string, discard: (path: string) => void):
       const volume = volumes.get(name);
       if (volume !== undefined && !volume.filled) save({ ...volume, filled: true });
     },
-    remove(name) {
-      find(name);
-      const path = join(directory, name);
-      if (existsSync(path)) discard(path);
-      volumes.delete(name);
+    remove,
+    removeOrphans(isContainer, isMounted) {
+      for (const { name, path, madeFor, filled } of [...volumes.values()]) {
+        if (filled || madeFor === undefined || isContainer(madeFor) || isMounted(name)) continue;
+        if (!existsSync(path) || readdirSync(path).length === 0) remove(name); // `rm` without -v leaves its volumes, too.
+      }
     },
   };
 }

@@ -1,7 +1,7 @@
 // The backend that drives this machine's kernel. Read this file first.
 import { readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO, FRAME_WARN } from '../../core-asm/abi.ts';
+import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO, FRAME_WARN, PLAN_VERSION } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
 import { planControl, planRemoval, planRenewal, planSpread } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
@@ -9,13 +9,13 @@ import { cgroupDirectories } from './cgroup-layout.ts';
 import { type Connection, type Listener, openConnection } from './connection.ts';
 import { createExecutor, findExecutor } from './executor.ts';
 import { createFacts } from './facts.ts';
-import { encodeFrame, type Failure, frames, readFailure } from './frames.ts';
+import { encodeFrame, type Failure, type Frame, frames, readFailure, readHello } from './frames.ts';
 import { planFailure } from './plan-failure.ts';
 import { createPool } from './pool.ts';
 import { readProcessTable } from './process-table.ts';
-import { readProcesses } from './processes.ts';
+import { readFrozen, readProcesses } from './processes.ts';
 import { serveResolver } from './resolver.ts';
-import { attachFlags, readExit, superviseProcess } from './running-process.ts';
+import { attachFlags, checkVersion, readExit, superviseProcess } from './running-process.ts';
 import { readStats } from './stats.ts';
 
 export interface LinuxBackendOptions {
@@ -125,6 +125,9 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     async processTable(id, cgroupParent, options) {
       return readProcessTable(cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '', options);
     },
+    async isPaused(id, cgroupParent) {
+      return readFrozen((await facts()).cgroup, cgroupParent, id);
+    },
     pause: (id, cgroupParent) => control(id, cgroupParent, 'freeze'),
     unpause: (id, cgroupParent) => control(id, cgroupParent, 'thaw'),
     killAll: (id, cgroupParent, signal) => control(id, cgroupParent, 'kill', signal),
@@ -176,6 +179,17 @@ function readInterfaceIndex(name: string): number | undefined {
   return undefined;
 }
 
+function otherVersion(frame: Frame): GantryError {
+  const { planVersion } = readHello(frame);
+  return new GantryError(
+    'INVALID_STATE',
+    `Cannot enter the container: another version of gantry started it (its supervisor reads plans of version ${planVersion}, not ${PLAN_VERSION})`,
+    {
+      hint: 'Restart the container; until then ps, logs, stop, kill and rm work as ever',
+    },
+  );
+}
+
 /** The container's supervisor forks another for this connection, which greets in its turn. */
 export function enter(controlSocket: string): Promise<Connection> {
   return new Promise((resolve, reject) => {
@@ -184,8 +198,12 @@ export function enter(controlSocket: string): Promise<Connection> {
     let greetings = 0;
     let connection: Connection | undefined;
     openConnection(controlSocket, {
-      frame({ type }) {
-        if (type === FRAME_HELLO && ++greetings === 2) resolve(connection!);
+      frame(frame) {
+        if (frame.type !== FRAME_HELLO) return;
+        if (checkVersion(frame) !== undefined) {
+          reject(otherVersion(frame));
+          connection?.close();
+        } else if (++greetings === 2) resolve(connection!);
       },
       closed: gone,
     }).then((opened) => {

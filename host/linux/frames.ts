@@ -113,8 +113,9 @@ export interface Hello {
   supervisorPid: number;
 }
 
+/** A later version may say more in it. */
 export function readHello(frame: Frame): Hello {
-  const view = payloadView(frame, 8);
+  const view = payloadView({ ...frame, payload: frame.payload.subarray(0, 8) }, 8);
   return { planVersion: view.getUint32(0, true), supervisorPid: view.getUint32(4, true) };
 }
 

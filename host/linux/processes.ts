@@ -1,6 +1,8 @@
 // The processes of a container, from its cgroup and /proc (proc_pid_stat(5)).
 import { readdir, readFile } from 'node:fs/promises';
 import type { ProcessEntry } from '../backend.ts';
+import type { CgroupFacts } from '../plan-types.ts';
+import { cgroupDirectory } from './cgroup-layout.ts';
 
 /** sysconf(_SC_CLK_TCK): 100 on every architecture that gantry runs on. */
 const TICKS_PER_SECOND = 100;
@@ -22,6 +24,15 @@ export async function cgroupPids(directory: string): Promise<number[]> {
     children.filter((child) => child.isDirectory()).map((child) => cgroupPids(`${directory}/${child.name}`)),
   );
   return [...own.map(Number), ...below.flat()];
+}
+
+/** Frozen, or about to be. */
+export async function readFrozen(facts: CgroupFacts, cgroupParent: string, id: string): Promise<boolean> {
+  const file = facts.layout === 'v2' ? 'cgroup.freeze' : 'freezer.state';
+  const state = await readFile(`${cgroupDirectory(facts, 'freezer', cgroupParent, id)}/${file}`, 'utf8').catch(
+    () => '',
+  );
+  return state.trim() !== '' && !['0', 'THAWED'].includes(state.trim());
 }
 
 async function bootTimeMs(): Promise<number> {

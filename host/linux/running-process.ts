@@ -56,7 +56,8 @@ export function superviseProcess(supervised: Supervised): Promise<RunningProcess
   });
 }
 
-function checkVersion(frame: Frame): GantryError | undefined {
+/** Whether the supervisor behind a greeting reads this gantry's programs; what else is spoken with it never changes. */
+export function checkVersion(frame: Frame): GantryError | undefined {
   const { planVersion } = readHello(frame);
   if (planVersion === PLAN_VERSION) return undefined;
   return new GantryError(
@@ -199,9 +200,11 @@ export async function readExit(path: string | undefined): Promise<Exit | undefin
     const record = JSON.parse(await readFile(path, 'utf8')) as {
       exitCode: number;
       oomKilled: boolean;
+      startedAt: string;
       finishedAt: string;
     };
-    return { exitCode: record.exitCode, oomKilled: record.oomKilled, finishedAt: BigInt(record.finishedAt) };
+    const { exitCode, oomKilled, startedAt, finishedAt } = record;
+    return { exitCode, oomKilled, startedAt: BigInt(startedAt), finishedAt: BigInt(finishedAt) };
   } catch {
     return undefined;
   }

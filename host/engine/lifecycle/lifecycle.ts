@@ -1,5 +1,5 @@
 // Start, exit, restart, stop, kill, pause, remove: every change of a container's state. Read this file first.
-import { planTeardown } from '../../core/plans.ts';
+import type { RunningProcess } from '../../backend.ts';
 import { GantryError } from '../../errors.ts';
 import { type Container, hasEnded, notRunning, runningProcess } from '../container.ts';
 import type { Announce } from '../container-events.ts';
@@ -7,23 +7,23 @@ import type { Context } from '../context.ts';
 import type { FindRunning } from '../planning.ts';
 import { createExits, type Exits } from './exits.ts';
 import type { HealthMonitor } from './health.ts';
+import { createRecovery, type Recovery } from './recovery.ts';
 import { createRemoval } from './removal.ts';
 import { createRestarts, type Restarts, startsWithEngine } from './restarts.ts';
 import { type Begin, createStart } from './start.ts';
 import { createStops, type Stops } from './stop.ts';
 import { type Update, updateContainer } from './update.ts';
 
-export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'settle'> {
+export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'settle'>, Recovery {
   /** False where it runs already. Resolves when its program has been executed. */
   start(container: Container): Promise<boolean>;
   restart(container: Container, seconds?: number, signal?: string): Promise<void>;
-  pause(container: Container): Promise<void>;
+  /** @param passing by the engine itself, for a moment. */
+  pause(container: Container, passing?: boolean): Promise<void>;
   unpause(container: Container): Promise<void>;
   /** Returns warnings. A change that is refused changes nothing. */
   update(container: Container, update: Update): Promise<string[]>;
   remove(container: Container, options: { force: boolean; volumes: boolean }): Promise<void>;
-  /** Takes up a container that an earlier engine started. To be called exclusively. */
-  adopt(container: Container): Promise<void>;
   /** Starts what an earlier engine was to start again, and what starts with every engine. */
   resume(container: Container): Promise<void>;
 }
@@ -36,7 +36,7 @@ export function createLifecycle(
   forget: (container: Container) => void,
   isMounted: (volume: string) => boolean,
 ): Lifecycle {
-  const { backend, networks } = context;
+  const { backend } = context;
   const parentOf = (container: Container): string => container.record.config.host.cgroupParent;
 
   const restarts: Restarts = createRestarts((container) =>
@@ -45,14 +45,15 @@ export function createLifecycle(
   const removal = createRemoval(context, announce, forgetAll, isMounted);
   const exits = createExits({ context, announce, health, restarts, removal });
   const stops = createStops(context, announce, restarts);
+  const watch = (container: Container, running: RunningProcess): void => {
+    exits.watch(container, running);
+    if (container.record.state.status === 'running') health.watch(container);
+  };
   const begin: Begin = createStart({
     context,
     find,
     announce,
-    watch(container, running) {
-      exits.watch(container, running);
-      health.watch(container);
-    },
+    watch,
     discard: (container) => removal.discard(container, true),
   });
   function forgetAll(container: Container): void {
@@ -68,7 +69,7 @@ export function createLifecycle(
       return begin(container);
     });
 
-  const pause = async (container: Container): Promise<void> => {
+  const pause = async (container: Container, passing: boolean): Promise<void> => {
     const { record } = container;
     const running = runningProcess(container);
     if (record.state.status === 'paused')
@@ -82,7 +83,7 @@ export function createLifecycle(
       });
       if (stops.isKilled(running)) await backend.unpause(record.id, parentOf(container)).catch(() => {});
       else if (container.running === running) {
-        container.change({ status: 'paused' });
+        container.change({ status: 'paused', ...(passing ? { pausedForCommit: true } : {}) });
         announce(container, 'pause');
         return;
       }
@@ -110,7 +111,7 @@ export function createLifecycle(
       }
     },
     kill: stops.kill,
-    pause: (container) => container.exclusively(() => pause(container)),
+    pause: (container, passing = false) => container.exclusively(() => pause(container, passing)),
     unpause: (container) =>
       container.exclusively(async () => {
         const { record } = container;
@@ -121,6 +122,7 @@ export function createLifecycle(
           if (running === undefined || !(await hasEnded(running))) throw error;
         });
         if (container.running === undefined) throw notRunning(container);
+        delete record.state.pausedForCommit;
         container.change({ status: 'running' });
         health.watch(container);
         announce(container, 'unpause');
@@ -141,18 +143,7 @@ export function createLifecycle(
       });
     },
     settle: exits.settle,
-    async adopt(container) {
-      const { record, files } = container;
-      const facts = await backend.facts();
-      const teardown = planTeardown(facts, record.id, record.config, networks.recorded(record));
-      const recovery = { exitRecord: files.exitRecord, teardown };
-      const running = await backend.adopt(record.id, files.controlSocket, recovery);
-      if (running === undefined) return exits.missed(container);
-      container.began(running);
-      exits.watch(container, running);
-      networks.serve(record);
-      if (record.state.status === 'running') health.watch(container);
-    },
+    ...createRecovery({ context, announce, exits, removal, watch }),
     resume: (container) =>
       container.exclusively(async () => {
         const { status } = container.record.state;

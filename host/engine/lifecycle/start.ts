@@ -10,8 +10,7 @@ import { sharedIdMaps } from '../id-maps.ts';
 import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
 import { type FindRunning, fitsSlot, namedDevices, planRecord } from '../planning.ts';
 import { removeRecord } from '../state-store.ts';
-import { freshHealth } from './health-state.ts';
-import { isoTime } from './times.ts';
+import { noteStart, runningState } from './start-record.ts';
 
 export interface Starting {
   context: Context;
@@ -36,6 +35,7 @@ export function createStart({ context, find, announce, watch, discard }: Startin
     await volumeMounts.release(record);
     const status = record.state.startedAt === '' ? 'created' : 'exited';
     container.change({ status, error: (error as Error).message, exitCode, pid: 0 });
+    removeRecord(container.files.startRecord);
     container.tellExit(exitCode);
     if (record.config.host.autoRemove) discard(container);
   };
@@ -68,6 +68,7 @@ export function createStart({ context, find, announce, watch, discard }: Startin
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
       await volumeMounts.acquire(record);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
+      noteStart(files, record);
       const launch = async (place: string | undefined, again = true): Promise<RunningProcess> => {
         const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot: place });
         record.warnings = [...attachment.warnings, ...plan.warnings];
@@ -90,16 +91,8 @@ export function createStart({ context, find, announce, watch, discard }: Startin
         if (mount.type === 'volume') volumes.markFilled(mount.name);
       }
       container.began(running);
-      container.change({
-        status: 'running',
-        pid: running.pid,
-        startedAt: isoTime(running.startedAt),
-        error: '',
-        exitCode: 0,
-        oomKilled: false,
-        stoppedByUser: false,
-        health: freshHealth(record.config, record.state.health),
-      });
+      container.change(runningState(record, running));
+      removeRecord(files.startRecord);
       watch(container, running);
       if (resolver !== undefined) networks.serve(record);
       announceNetworks(events, record, 'connect');

@@ -33,11 +33,17 @@ export async function updateContainer(
   const facts = await backend.facts(namedDevices(config));
   const request = { facts, id, cgroupParent: host.cgroupParent };
   const { program, warnings } = planUpdate({ ...request, before, after });
-  const { running } = container;
-  if (running !== undefined)
+  const { running, record } = container;
+  if (running !== undefined) {
+    record.updatedFrom = before;
+    host.resources = after;
+    container.save();
     await backend.run(program).catch(async (error: Error) => {
       const back = planUpdate({ ...request, before: after, after: before });
       await backend.run(back.program).catch(() => {});
+      host.resources = before;
+      delete record.updatedFrom;
+      container.save();
       // It has ended meanwhile: the next start takes the new limits.
       if (await hasEnded(running)) return;
       throw new GantryError('PLAN_FAILED', `Cannot update container ${id}: ${error.message}`, {
@@ -45,6 +51,8 @@ export async function updateContainer(
         cause: error,
       });
     });
+    delete record.updatedFrom;
+  }
   host.resources = after;
   if (restartPolicy !== undefined) host.restartPolicy = restartPolicy;
   container.save();

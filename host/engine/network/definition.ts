@@ -47,6 +47,8 @@ export interface NetworkRecord extends Omit<NetworkInput, 'pools'> {
   /** Settled. */
   four: Pool;
   six?: Pool;
+  /** Being made, or removed: an engine that finds it so removes it. */
+  changing?: true;
 }
 
 const OPTION = 'com.docker.network.';

@@ -54,10 +54,13 @@ export interface Networks {
   repair(setup: Uint8Array, error: unknown): Promise<boolean>;
   /** Makes ready what a start of this container will need; gives the warnings that can be told already. Never rejects. */
   prepare(config: ContainerConfig): Promise<string[]>;
-  /** Puts a running container into one more network; its record says so afterwards. @throws {GantryError} */
-  connect(record: ContainerRecord, segment: Segment, wanted: EndpointConfig): Promise<void>;
+  /**
+   * Puts a running container into one more network; its record says so afterwards, and before that it is on its way.
+   * @param save keeps the record. @throws {GantryError}
+   */
+  connect(record: ContainerRecord, segment: Segment, wanted: EndpointConfig, save: () => void): Promise<void>;
   /** Takes a running container out of a network. */
-  disconnect(record: ContainerRecord, segment: Segment): Promise<void>;
+  disconnect(record: ContainerRecord, segment: Segment, save?: () => void): Promise<void>;
   release(record: ContainerRecord): Promise<void>;
   /** Lets go; published ports stay. @param unused no container runs any more: bridges and rules are removed. */
   close(unused: boolean): Promise<void>;
@@ -221,6 +224,7 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
       return firewall === undefined ? {} : { firewall };
     },
     async restore(records) {
+      await registry.restore();
       const used = new Set<Segment>();
       for (const record of records)
         for (const segment of bridges()) {
@@ -264,7 +268,7 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
         return [];
       }
     },
-    async connect(record, segment, wanted) {
+    async connect(record, segment, wanted, save) {
       const before = gatewaysOf(await placesOf(record));
       const { network, trouble } = await segment.ensure();
       const known = memberOf(record.id);
@@ -294,21 +298,27 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
           routes,
           ...(needed ? { resolver: resolverOf(paths.resolver, record.id, trouble === '') } : {}),
         };
+        record.endpoints[segment.name] = { ...endpoint, changing: true };
+        save();
         await backend.wire(paths.controlSocket, planWire(facts, wiring));
         if (takes(before.four)) await movePorts(record, before.four, added);
       } catch (error) {
         await backend.run(planUnlink(await backend.facts(), [hostNameOf(endpoint)])).catch(() => {});
         await segment.leave(record.id);
+        delete record.endpoints[segment.name];
+        save();
         throw error;
       }
       record.endpoints[segment.name] = endpoint;
       if (segment.record !== undefined) resolvers.serve(record);
     },
-    async disconnect(record, segment) {
+    async disconnect(record, segment, save = () => {}) {
       const places = await placesOf(record);
       const before = gatewaysOf(places);
       const leaving = places.find((place) => place.segment === segment);
       if (leaving === undefined) return;
+      record.endpoints[segment.name] = { ...leaving.endpoint, changing: true };
+      save();
       const after = gatewaysOf(places.filter((place) => place !== leaving));
       const routes = [
         ...(before.four === leaving && after.four
@@ -318,9 +328,15 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
           ? [{ index: after.six.endpoint.interfaceIndex, gateway: after.six.endpoint.ipv6Gateway }]
           : []),
       ];
-      if (before.four === leaving) await movePorts(record, leaving, after.four);
       const wiring = { removed: [hostNameOf(leaving.endpoint)], interfaces: [], routes };
-      await backend.wire(files(record.id).controlSocket, planWire(await backend.facts(), wiring));
+      try {
+        if (before.four === leaving) await movePorts(record, leaving, after.four);
+        await backend.wire(files(record.id).controlSocket, planWire(await backend.facts(), wiring));
+      } catch (error) {
+        record.endpoints[segment.name] = leaving.endpoint;
+        save();
+        throw error;
+      }
       delete record.endpoints[segment.name];
       await segment.leave(record.id);
     },

@@ -76,7 +76,7 @@ export function createNetworkOperations({ networks, events }: Context): NetworkO
         const { record } = container;
         if (container.running !== undefined) {
           const before = { ...record.endpoints };
-          await networks.connect(record, entry.segment!, endpoint);
+          await networks.connect(record, entry.segment!, endpoint, container.save);
           rewriteFiles(container, before);
         }
         record.config.host.networks = { ...record.config.host.networks, [entry.name]: endpoint };
@@ -102,7 +102,7 @@ export function createNetworkOperations({ networks, events }: Context): NetworkO
         delete rest[entry.name];
         if (container.running !== undefined && entry.segment !== undefined) {
           const before = { ...record.endpoints };
-          await networks.disconnect(record, entry.segment);
+          await networks.disconnect(record, entry.segment, container.save);
           rewriteFiles(container, before);
           emit('disconnect', entry, { container: record.id });
         }

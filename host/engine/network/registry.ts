@@ -1,6 +1,6 @@
 // The networks of this engine: the default bridge, host and none, and those that users define.
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Backend } from '../../backend.ts';
@@ -38,6 +38,8 @@ export interface Registry {
   /** By ID, name, or unique beginning of an ID. @throws {GantryError} NETWORK_NOT_FOUND, INVALID_ARGUMENT. */
   find(name: string): NetworkEntry;
   list(): NetworkEntry[];
+  /** Once, when the engine starts: removes what an earlier one was making or removing when it died. */
+  restore(): Promise<void>;
   /** Makes bridge and rules at once: from here on the subnet is its own. @throws {GantryError} */
   create(input: NetworkInput): Promise<{ segment: Segment; trouble: string }>;
   /** @throws {GantryError} PERMISSION_DENIED for predefined networks and where containers are in it. */
@@ -54,6 +56,12 @@ export function createRegistry(backend: Backend, dataRoot: string): Registry {
   /** Names and pools that a creation under way has taken. */
   const coming = new Set<NetworkRecord>();
 
+  const forget = (id: string): void => rmSync(join(directory, id), { recursive: true, force: true });
+  // Half made or half removed when an engine died.
+  for (const id of readdirSync(directory)) if (!existsSync(join(directory, id, 'network.json'))) forget(id);
+
+  const save = (record: NetworkRecord): void => writeRecord(join(directory, record.id, 'network.json'), record);
+
   const known = (): NetworkRecord[] => [...[...segments.values()].flatMap(({ record }) => record ?? []), ...coming];
   const subnets = () => known().map(({ four }) => parseSubnet(four.subnet));
   const segmentOf = (record: NetworkRecord): Segment => {
@@ -66,7 +74,7 @@ export function createRegistry(backend: Backend, dataRoot: string): Registry {
     bridge: createDefaultBridge(backend, dataRoot, subnets),
   });
   segments.set('bridge', bridge);
-  for (const record of records) segments.set(record.name, segmentOf(record));
+  for (const record of records) if (record.changing !== true) segments.set(record.name, segmentOf(record));
 
   const list = (): NetworkEntry[] => [
     ...[...segments.values()].map(
@@ -96,6 +104,15 @@ export function createRegistry(backend: Backend, dataRoot: string): Registry {
   return {
     damaged,
     list,
+    async restore() {
+      for (const record of records.filter(({ changing }) => changing === true)) {
+        // Where that fails the next engine tries again.
+        await segmentOf(record)
+          .remove()
+          .then(() => forget(record.id))
+          .catch(() => {});
+      }
+    },
     find(name) {
       const all = list();
       const exact = all.find(({ id }) => id === name) ?? all.find((entry) => entry.name === name);
@@ -145,9 +162,14 @@ export function createRegistry(backend: Backend, dataRoot: string): Registry {
             },
           );
         const segment = segmentOf(record);
-        const { trouble } = await segment.ensure();
+        // Noted first: an engine that dies meanwhile leaves no bridge that nobody knows.
         mkdirSync(join(directory, record.id), { recursive: true, mode: 0o700 });
-        writeRecord(join(directory, record.id, 'network.json'), record);
+        save({ ...record, changing: true });
+        const { trouble } = await segment.ensure().catch(async (error: unknown) => {
+          forget(record.id);
+          throw error;
+        });
+        save(record);
         segments.set(record.name, segment);
         return { segment, trouble };
       } finally {
@@ -168,8 +190,16 @@ export function createRegistry(backend: Backend, dataRoot: string): Registry {
         );
       }
       segments.delete(name);
-      rmSync(join(directory, segment.id), { recursive: true, force: true });
-      await segment.remove();
+      const { record } = segment;
+      try {
+        if (record !== undefined) save({ ...record, changing: true });
+        await segment.remove();
+      } catch (error) {
+        segments.set(name, segment);
+        if (record !== undefined) save(record);
+        throw error;
+      }
+      forget(segment.id);
     },
   };
 }
