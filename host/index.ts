@@ -86,6 +86,7 @@ export async function serve(options: ServeOptions = {}): Promise<void> {
   manager.ready();
   ready?.(server.addresses, server);
   await new Promise<void>((resolve) => {
+    if (signal?.aborted) return resolve(); // While it was starting.
     signal?.addEventListener('abort', () => resolve(), { once: true });
     if (!idleExit) return;
     const timer = setInterval(() => {
