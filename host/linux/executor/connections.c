@@ -1,6 +1,7 @@
 // Connections of a supervisor: frames out through bounded buffers, never blocking, never killed by a reader that left.
 #include "connections.h"
 #include <poll.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 struct connection connections[CONNECTIONS];
@@ -84,6 +85,12 @@ struct connection *admit(int fd) {
     }
     close(fd);
     return NULL;
+}
+
+// Who asked is gone before anything was done: nobody would know of what begins now.
+bool hung_up(const struct connection *connection) {
+    struct pollfd peer = {connection->fd, POLLRDHUP, 0};
+    return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
 bool any_full(void) {

@@ -219,12 +219,6 @@ static void become_exec_supervisor(struct connection *connection) {
     connection->gone = true;
 }
 
-// Who asked is gone before anything was done: nobody would know of what begins now.
-static bool hung_up(const struct connection *connection) {
-    struct pollfd peer = {connection->fd, POLLRDHUP, 0};
-    return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP | POLLERR);
-}
-
 static void take_frame(struct connection *connection, const struct frame *frame, uint8_t *payload) {
     uint32_t number = 0;
     memcpy(&number, payload, frame->length < 4 ? frame->length : 4);
