@@ -1,5 +1,6 @@
 // Connections of a supervisor: frames out through bounded buffers, never blocking, never killed by a reader that left.
 #include "connections.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -85,6 +86,11 @@ struct connection *admit(int fd) {
     }
     close(fd);
     return NULL;
+}
+
+void set_nonblocking(int fd) {
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 // Who asked is gone before anything was done: nobody would know of what begins now.

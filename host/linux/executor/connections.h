@@ -21,6 +21,7 @@ void flush(struct connection *connection);
 void tell(struct connection *connection, uint8_t type, uint8_t stream, const void *payload, size_t length);
 void tell_all(uint8_t type, const void *payload, size_t length);
 struct connection *admit(int fd);
+void set_nonblocking(int fd);
 bool hung_up(const struct connection *connection);
 bool any_full(void);
 void part(void);

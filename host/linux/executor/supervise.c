@@ -113,11 +113,6 @@ static void await_exec(void) {
     }
 }
 
-static void set_nonblocking(int fd) {
-    if (fd >= 0)
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-}
-
 // The payload stays where it is as long as this runs.
 static void run_program(uint8_t *payload, size_t length, bool prepare) {
     uint32_t sizes[2], bad_op;
@@ -225,11 +220,9 @@ static void take_frame(struct connection *connection, const struct frame *frame,
     switch (frame->type) {
     case ABI_FRAME_PREPARE:
     case ABI_FRAME_RUN:
-        if (!running && hung_up(connection)) {
-            connection->gone = true;
-            break;
-        }
-        run_program(payload, frame->length, frame->type == ABI_FRAME_PREPARE);
+        connection->gone = !running && hung_up(connection);
+        if (!connection->gone)
+            run_program(payload, frame->length, frame->type == ABI_FRAME_PREPARE);
         break;
     case ABI_FRAME_STDIN:
         if (connection->attached & ABI_ATTACH_STDIN)
