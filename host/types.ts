@@ -264,6 +264,10 @@ export interface ImageHistory {
 }
 
 export interface Image {
+  /** ISO 8601: when it last got a name here. */
+  taggedAt?: string;
+  /** The manifest that brought it, where there was one. */
+  manifest?: ImageManifest;
   /** Digest of the configuration, "sha256:…". */
   id: string;
   /** "name:tag", fully written out in short form: "busybox:latest". */
@@ -282,6 +286,15 @@ export interface Image {
   diffIds: string[];
   config: ImageConfig;
   history: ImageHistory[];
+}
+
+export interface ImageManifest {
+  mediaType: string;
+  digest: string;
+  /** Bytes of the manifest itself. */
+  size: number;
+  /** Bytes of all that it leads to, as it came. */
+  contentSize: number;
 }
 
 /** Who uses or mounts an image: short IDs of containers. */

@@ -2,7 +2,7 @@
 import type { Engine } from '../engine/engine.ts';
 import type { ContainerRecord } from '../engine/record.ts';
 import { GantryError } from '../errors.ts';
-import type { Image, ImageUsers } from '../types.ts';
+import type { Image, ImageManifest, ImageUsers } from '../types.ts';
 import { anyOf, type Filters, matchesLabels, matchesPruneLabels, readFilters, truthOf, untilOf } from './filters.ts';
 import { type Call, flag, type Route, sendJson } from './http.ts';
 import { isBefore } from './versions.ts';
@@ -33,6 +33,7 @@ export function imageListRoutes(engine: Engine, remove: Remove): Route[] {
     const filters = readFilters(call.query.get('filters'), 'reference label dangling before since until'.split(' '));
     const all = await images.list();
     const matches = await matcher(engine, filters);
+    const manifests = !isBefore(call, '1.47') && flag(call, 'manifests');
     const shared = flag(call, 'shared-size') ? sharedSizes(all) : undefined;
     // Of an image's names only those that were asked for.
     const isWanted = (name: string): boolean => anyOf(filters.reference, (pattern) => globMatches(pattern, name));
@@ -46,6 +47,8 @@ export function imageListRoutes(engine: Engine, remove: Remove): Route[] {
       all.filter(matches).map((image) => ({
         ...imageSummaryJson(named(image), containersOf(engine, image.id).length, shared?.get(image.id)),
         ...virtualSize(call, image),
+        ...descriptorJson(call, image),
+        ...(manifests ? manifestsJson(image, containersOf(engine, image.id)) : {}),
       })),
     );
   };
@@ -120,6 +123,32 @@ function globMatches(pattern: string, name: string): boolean {
 /** Gone since 1.44. */
 export function virtualSize(call: Call, { size }: Image): { VirtualSize?: number } {
   return isBefore(call, '1.44') ? { VirtualSize: size } : {};
+}
+
+const descriptorOf = ({ mediaType, digest, size }: ImageManifest): object => ({ mediaType, digest, size });
+
+/** Since 1.48. What was loaded or made here came without a manifest and has none. */
+export function descriptorJson(call: Call, { manifest }: Image): { Descriptor?: object } {
+  return manifest === undefined || isBefore(call, '1.48') ? {} : { Descriptor: descriptorOf(manifest) };
+}
+
+/** Of an index only the manifest of one platform is here. */
+function manifestsJson({ manifest, platform, size }: Image, users: ContainerRecord[]): { Manifests: object[] } {
+  if (manifest === undefined) return { Manifests: [] };
+  const summary = {
+    ID: manifest.digest,
+    Descriptor: descriptorOf(manifest),
+    Available: true,
+    Size: { Content: manifest.contentSize, Total: manifest.contentSize + size },
+    Kind: 'image',
+    ImageData: { Platform: platform, Containers: users.map(({ id }) => id), Size: { Unpacked: size } },
+  };
+  return { Manifests: [summary] };
+}
+
+/** Of an inspection that asks for them. */
+export function inspectedManifests(engine: Engine, image: Image): { Manifests: object[] } {
+  return manifestsJson(image, containersOf(engine, image.id));
 }
 
 /** Bytes of each image's layers that other images have, too. */

@@ -5,7 +5,8 @@ import { GantryError } from '../errors.ts';
 import type { Image, Platform, Progress } from '../types.ts';
 import { healthcheckJson } from './config-json.ts';
 import { type Call, type Route, flag, sendJson, withProgress } from './http.ts';
-import { imageListRoutes, usersOf, virtualSize } from './image-list-routes.ts';
+import { descriptorJson, imageListRoutes, inspectedManifests, usersOf, virtualSize } from './image-list-routes.ts';
+import { checkPlatform } from './platform-query.ts';
 import { importRoute } from './snapshot-routes.ts';
 import { isBefore } from './versions.ts';
 
@@ -84,11 +85,27 @@ export function imageRoutes(engine: Engine): Route[] {
       path: '/images/:name*/json',
       async handler(call) {
         const image = await images.find(call.params.name!);
+        const wantsManifests = !isBefore(call, '1.48') && flag(call, 'manifests');
+        const platform = isBefore(call, '1.49') ? null : call.query.get('platform');
+        if (wantsManifests && platform)
+          throw new GantryError(
+            'INVALID_ARGUMENT',
+            'Conflicting options: manifests and platform options cannot both be set',
+          );
+        checkPlatform(platform, image, 'inspect');
+        const manifests = wantsManifests ? inspectedManifests(engine, image) : {};
         const json = inspectJson(image);
         // Up to 1.44 they were always there, and typed clients ask for them; Compose 1 reads the configuration from this one
         // whatever the version.
         const older = isBefore(call, '1.45') ? { Container: '', DockerVersion: '' } : {};
-        sendJson(call, { ...json, ContainerConfig: json.Config, ...older, ...virtualSize(call, image) });
+        sendJson(call, {
+          ...json,
+          ContainerConfig: json.Config,
+          ...older,
+          ...virtualSize(call, image),
+          ...descriptorJson(call, image),
+          ...manifests,
+        });
       },
     },
     {
@@ -184,7 +201,7 @@ function inspectJson(image: Image): Record<string, unknown> & { Config: object }
     Size: image.size,
     GraphDriver: { Name: 'overlayfs', Data: null },
     RootFS: { Type: 'layers', Layers: image.diffIds },
-    Metadata: { LastTagTime: '0001-01-01T00:00:00Z' },
+    Metadata: { LastTagTime: image.taggedAt ?? '0001-01-01T00:00:00Z' },
   };
 }
 

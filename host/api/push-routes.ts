@@ -1,15 +1,14 @@
 // POST /images/:name/push: one tag of a repository, or all of them.
 import type { Engine } from '../engine/engine.ts';
-import { GantryError } from '../errors.ts';
-import type { Image, Platform } from '../types.ts';
 import { type Call, type Route, withProgress } from './http.ts';
 import { credentialsOf, progressJson } from './image-routes.ts';
+import { checkPlatform } from './platform-query.ts';
 
 export function pushRoutes({ images, events }: Engine): Route[] {
   const push = async (call: Call): Promise<void> => {
     const credentials = credentialsOf(call.request.headers['x-registry-auth']);
     const { address, repository, tags } = images.pushable(call.params.name!, call.query.get('tag') ?? '');
-    checkPlatform(call.query.get('platform'), await images.find(`${repository}:${tags[0]}`));
+    checkPlatform(call.query.get('platform'), await images.find(`${repository}:${tags[0]}`), 'push');
     await withProgress(call, async (line) => {
       line({ status: `The push refers to repository [${address}]` });
       for (const tag of tags) {
@@ -24,20 +23,4 @@ export function pushRoutes({ images, events }: Engine): Route[] {
     });
   };
   return [{ method: 'POST', path: '/images/:name*/push', handler: push }];
-}
-
-/** An image here is of one platform: the one that it has may be named. */
-function checkPlatform(text: string | null, { platform }: Image): void {
-  if (!text) return;
-  let wanted: Partial<Platform>;
-  try {
-    wanted = JSON.parse(text) as Platform;
-  } catch {
-    throw new GantryError('INVALID_ARGUMENT', `Cannot read the platform "${text}": it is not JSON`);
-  }
-  if (wanted.os === platform.os && wanted.architecture === platform.architecture) return;
-  throw new GantryError(
-    'IMAGE_NOT_FOUND',
-    `Cannot push for ${wanted.os}/${wanted.architecture}: the image is here for ${platform.os}/${platform.architecture}`,
-  );
 }

@@ -16,6 +16,8 @@ export interface CatalogEntry {
   manifest?: string;
   /** ISO 8601: when it came here. */
   addedAt: string;
+  /** ISO 8601: when it last got a tag. */
+  taggedAt?: string;
 }
 
 interface CatalogFile {

@@ -35,7 +35,7 @@ interface RawConfig {
   history?: { created?: string; created_by?: string; comment?: string; author?: string; empty_layer?: boolean }[];
 }
 
-export type ParsedConfig = Omit<Image, 'id' | 'tags' | 'digests' | 'size' | 'layerSizes'>;
+export type ParsedConfig = Omit<Image, 'id' | 'tags' | 'taggedAt' | 'manifest' | 'digests' | 'size' | 'layerSizes'>;
 
 /** @throws {GantryError} INVALID_ARCHIVE where the JSON is no image configuration. */
 export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig {

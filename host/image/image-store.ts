@@ -11,6 +11,7 @@ import { fullTag, isId, lookUp, neighboursOf, type PushTarget, pushTarget, tagOf
 import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-config.ts';
 import { createLayerStore } from './layer-store.ts';
 import { loadArchive } from './load.ts';
+import { storedManifest } from './manifest.ts';
 import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
 import { pullImage, shortId } from './pull.ts';
 import { inspectRemote, type RemoteImage } from './distribution.ts';
@@ -94,6 +95,8 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       Object.keys(table)
         .filter((name) => table[name] === id)
         .map((name) => familiarReference(parseReference(name)));
+    const entry = catalog.images[id];
+    const manifest = entry && (await storedManifest(entry, id, content));
     const size = known.layerSizes.reduce((sum, bytes) => sum + bytes, 0);
     return {
       id,
@@ -102,6 +105,8 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       layerSizes: known.layerSizes,
       tags: named(catalog.tags),
       digests: named(catalog.digests),
+      ...(entry?.taggedAt ? { taggedAt: entry.taggedAt } : {}),
+      ...(manifest ? { manifest } : {}),
     };
   };
 
@@ -142,6 +147,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       };
       catalog.change((file) => {
         file.images[arrived.id] ??= entry;
+        if (tags.length > 0) file.images[arrived.id]!.taggedAt = entry.addedAt;
         for (const reference of tags) file.tags[fullTag(reference)] = arrived.id;
         for (const digest of digests) file.digests[digest] = arrived.id;
       });
@@ -289,6 +295,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       const reference = tagOf(target);
       catalog.change((file) => {
         file.tags[fullTag(reference)] = id;
+        file.images[id]!.taggedAt = new Date().toISOString();
       });
     },
     async remove(name, force, usersOf) {

@@ -1,6 +1,8 @@
 // Manifests and indexes (image-spec) as they come from a registry or an archive: checked before anything of them is believed.
 import { GantryError } from '../errors.ts';
-import type { Platform } from '../types.ts';
+import type { ImageManifest, Platform } from '../types.ts';
+import type { CatalogEntry } from './catalog.ts';
+import type { ContentStore } from './content-store.ts';
 
 export interface Descriptor {
   mediaType?: string;
@@ -62,6 +64,27 @@ export function parseManifest(bytes: Uint8Array, mediaType: string, what: string
     config: descriptor(json.config, 'config', wrong),
     layers: list(json.layers, 'layers'),
   } as ManifestDocument;
+}
+
+/** What the manifest of an image that is here leads to; undefined where the manifest was not kept. */
+export async function storedManifest(
+  entry: CatalogEntry,
+  id: string,
+  content: ContentStore,
+): Promise<ImageManifest | undefined> {
+  const { manifest: digest, layers } = entry;
+  if (digest === undefined || !(await content.has(digest))) return undefined;
+  const bytes = await content.read(digest);
+  const { mediaType } = JSON.parse(bytes.toString()) as { mediaType?: string };
+  // A layer that was here before may be stored packed otherwise, or not at all.
+  const blobs = [...new Set([id, ...layers.map(({ blob }) => blob)])];
+  const sizes = await Promise.all(blobs.map((blob) => content.size(blob).catch(() => 0)));
+  return {
+    mediaType: mediaType ?? 'application/vnd.oci.image.manifest.v1+json',
+    digest,
+    size: bytes.length,
+    contentSize: sizes.reduce((sum, size) => sum + size, bytes.length),
+  };
 }
 
 function descriptor(value: unknown, field: string, wrong: (reason: string) => GantryError): Descriptor {

@@ -20,7 +20,7 @@ export interface PullOptions {
   progress: (line: Progress) => void;
 }
 
-export interface Pulled extends Omit<CatalogEntry, 'addedAt'> {
+export interface Pulled extends Omit<CatalogEntry, 'addedAt' | 'taggedAt'> {
   id: string;
   /** Digest of what the reference names: an index's, or the manifest's. */
   digest: string;

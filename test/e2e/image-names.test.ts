@@ -68,6 +68,28 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('names of images', () => {
     expect(await ok('rmi', digest)).toMatch(new RegExp(`^Untagged: ${digest}\nDeleted: sha256:`));
   });
 
+  it('manifest, platform and time of the last tag are told', async () => {
+    await ok('pull', '-q', far);
+    const before = new Date().toISOString();
+    await ok('tag', far, 'crate:1');
+    const { json } = await call('GET', `/images/${far}/json?manifests=1`);
+    const [digest = ''] = json.RepoDigests.map((name: string) => name.split('@')[1]);
+    expect(json.Metadata.LastTagTime >= before).toBe(true);
+    expect(json.Descriptor).toMatchObject({ digest, mediaType: expect.stringContaining('manifest.v2+json') });
+    const [manifest] = json.Manifests;
+    expect(manifest).toMatchObject({ ID: digest, Kind: 'image', Descriptor: json.Descriptor });
+    expect(manifest.Size.Total - manifest.Size.Content).toBe(json.Size);
+    expect(manifest.Size.Content).toBeGreaterThan(json.Descriptor.size);
+    expect((await call('GET', '/images/json?manifests=1')).json[0].Manifests).toEqual(json.Manifests);
+    expect((await call('GET', '/v1.46/images/json?manifests=1')).json[0]).not.toHaveProperty('Manifests');
+    const platform = (architecture: string): string =>
+      encodeURIComponent(JSON.stringify({ os: 'linux', architecture }));
+    expect((await call('GET', `/images/${far}/json?platform=${platform(json.Architecture)}`)).status).toBe(200);
+    expect((await call('GET', `/images/${far}/json?platform=${platform('s390x')}`)).status).toBe(404);
+    expect((await call('GET', `/images/${far}/json?platform=x&manifests=1`)).status).toBe(400);
+    await ok('rmi', '-f', json.Id);
+  });
+
   it('containers keep an image: running ones against force, stopped ones without a name', async () => {
     await ok('load', '-i', archive);
     const id = await idOf('box:1');

@@ -60,7 +60,7 @@ export function readDescription(file: string, own: string[]): ApiDescription {
 
   const find = (method: string, path: string): [string, Operation] | undefined => {
     const found = Object.entries(paths).find(([pattern, methods]) => {
-      const expression = pattern.replace(/\{\w+\}/g, pattern.startsWith('/images/') ? '.+' : '[^/]+');
+      const expression = pattern.replace(/\{\w+\}/g, /^\/(images|distribution)\//.test(pattern) ? '.+' : '[^/]+');
       return methods[method.toLowerCase()] !== undefined && new RegExp(`^${expression}$`).test(path);
     });
     return found && [found[0], found[1][method.toLowerCase()]!];
