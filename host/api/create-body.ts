@@ -13,13 +13,13 @@ export function readCreateBody(body: unknown, version: string): ContainerInput {
   const config = readFields(body, '');
   const host = config.child('HostConfig');
   const networking = config.child('NetworkingConfig');
-  const entrypoint = config.texts('Entrypoint');
-  const command = config.texts('Cmd');
+  const entrypoint = config.textsOrOne('Entrypoint');
+  const command = config.textsOrOne('Cmd');
   const image = config.text('Image');
   if (image === '') throw new GantryError('INVALID_ARGUMENT', 'Cannot create a container: no image specified');
   const healthcheck = readHealthcheck(config);
   const stopTimeout = config.number('StopTimeout');
-  const shell = config.texts('Shell');
+  const shell = config.textsOrOne('Shell');
   const annotations = host.textMap('Annotations');
   const input: ContainerInput = {
     image,
@@ -94,8 +94,8 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
     extraHosts: host.texts('ExtraHosts') ?? [],
     networks,
     restartPolicy: readRestartPolicy(host.child('RestartPolicy')),
-    capAdd: host.texts('CapAdd') ?? [],
-    capDrop: host.texts('CapDrop') ?? [],
+    capAdd: host.textsOrOne('CapAdd') ?? [],
+    capDrop: host.textsOrOne('CapDrop') ?? [],
     privileged: host.flag('Privileged'),
     readonlyRootfs: host.flag('ReadonlyRootfs'),
     securityOpt: host.texts('SecurityOpt') ?? [],

@@ -9,6 +9,8 @@ export interface Fields {
   flag(name: string): boolean;
   /** Undefined where absent or null. */
   texts(name: string): string[] | undefined;
+  /** The same, where docker takes a lone string for a list of one: commands and capabilities. */
+  textsOrOne(name: string): string[] | undefined;
   list(name: string): Fields[];
   map(name: string): Record<string, unknown>;
   textMap(name: string): Record<string, string>;
@@ -52,6 +54,12 @@ export function readFields(value: unknown, path: string): Fields {
     if (typeof found !== 'object' || Array.isArray(found)) throw wrong(at(name), 'an object');
     return found as Json;
   };
+  const textsOf = (name: string, found: unknown): string[] | undefined => {
+    if (found === undefined) return undefined;
+    if (!Array.isArray(found) || !found.every((item) => typeof item === 'string'))
+      throw wrong(at(name), 'a list of strings');
+    return found;
+  };
   const fields: Fields = {
     text: (name) => typed(name, 'string', ''),
     number(name) {
@@ -60,13 +68,10 @@ export function readFields(value: unknown, path: string): Fields {
       return found;
     },
     flag: (name) => typed(name, 'boolean', false),
-    texts(name) {
+    texts: (name) => textsOf(name, take(name)),
+    textsOrOne(name) {
       const found = take(name);
-      if (found === undefined) return undefined;
-      if (typeof found === 'string') return [found];
-      if (!Array.isArray(found) || !found.every((item) => typeof item === 'string'))
-        throw wrong(at(name), 'a list of strings');
-      return found;
+      return textsOf(name, typeof found === 'string' ? [found] : found);
     },
     list(name) {
       const found = take(name) ?? [];

@@ -26,6 +26,11 @@ export async function listen(address: Address, options: ServerOptions): Promise<
   const tls = files === undefined ? undefined : readTls(files);
   const server =
     tls === undefined ? createServer(options) : (await import('node:https')).createServer({ ...options, ...tls });
+  // An attached client that has sent its last input still reads, as over plain HTTP. Not for all of the server: a connection
+  // that breaks off in the handshake would stay half open.
+  server.on('secureConnection', (socket) => {
+    socket.allowHalfOpen = true;
+  });
   const shown = await open(server, address);
   return {
     server,

@@ -127,6 +127,9 @@ export async function serveApi(engine: Engine, options: ServeApiOptions): Promis
     }
   };
 
+  /** The last answer of each connection. */
+  const answering = new WeakMap<Duplex, ServerResponse>();
+
   const attend = (listening: Listening): void => {
     const { server } = listening;
     const connection = 'setSecureContext' in server ? 'secureConnection' : 'connection';
@@ -140,10 +143,12 @@ export async function serveApi(engine: Engine, options: ServeApiOptions): Promis
         for (const done of [...ends]) done();
       });
     });
-    server.on('request', (request, response) => begin(listening, request, response));
-    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    server.on('request', (request, response) => {
+      answering.set(request.socket, response);
+      begin(listening, request, response);
+    });
+    const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
       const protocol = takes(request);
-      socket.on('error', () => {});
       if (protocol === undefined) {
         // As if it had not asked: Java's client and curl offer HTTP/2 with each first request.
         socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
@@ -152,6 +157,17 @@ export async function serveApi(engine: Engine, options: ServeApiOptions): Promis
       }
       upgradedSockets.add(socket);
       begin(listening, request, responseOn(socket as Socket, request), { socket: socket as Socket, head, protocol });
+    };
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => {});
+      // On a kept connection the last bytes of the answer before may still be under way; a connection has one answer at a time.
+      const before = answering.get(socket);
+      if (before?.socket !== socket) upgrade(request, socket, head);
+      else
+        before.once('close', () => {
+          (socket as Socket).setTimeout(0);
+          if (!socket.destroyed) upgrade(request, socket, head);
+        });
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
       // Behind an answer that has begun, another would be taken for a part of it.

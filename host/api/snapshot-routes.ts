@@ -24,8 +24,8 @@ function configOf(body: unknown): Partial<ImageConfig> {
     const value = fields.text(name);
     return value === '' ? {} : { [key]: value };
   };
-  const texts = (name: string, key: string): object => {
-    const value = fields.texts(name);
+  const texts = (name: string, key: string, read: 'texts' | 'textsOrOne' = 'textsOrOne'): object => {
+    const value = fields[read](name);
     return value === undefined || value.length === 0 ? {} : { [key]: value };
   };
   const keys = (name: string, key: string): object => {
@@ -37,10 +37,10 @@ function configOf(body: unknown): Partial<ImageConfig> {
     ...text('User', 'user'),
     ...text('WorkingDir', 'workingDir'),
     ...text('StopSignal', 'stopSignal'),
-    ...texts('Env', 'env'),
+    ...texts('Env', 'env', 'texts'),
     ...texts('Cmd', 'command'),
     ...texts('Entrypoint', 'entrypoint'),
-    ...texts('OnBuild', 'onBuild'),
+    ...texts('OnBuild', 'onBuild', 'texts'),
     ...texts('Shell', 'shell'),
     ...keys('ExposedPorts', 'exposedPorts'),
     ...keys('Volumes', 'volumes'),

@@ -52,7 +52,14 @@ export function usageRoutes(engine: Engine): Route[] {
     const options = call.query.get('ps_args') || '-ef';
     checkOptions(options);
     runningProcess(container);
-    const { titles, rows } = await engine.backend.processTable(id, config.host.cgroupParent, options.split(' '));
+    const { titles, rows } = await engine.backend
+      .processTable(id, config.host.cgroupParent, options.split(' '))
+      .catch((error: unknown) => {
+        // It ended in the meantime, and its cgroup with it.
+        engine.find(id);
+        runningProcess(container);
+        throw error;
+      });
     engine.announce(container, 'top');
     sendJson(call, { Titles: titles, Processes: rows });
   };

@@ -6,9 +6,10 @@ import { cgroupPids, readProcesses } from './processes.ts';
 
 const DEFAULT = '-ef';
 
-/** @param directory of the container's cgroup. @throws {GantryError} INTERNAL with what ps says. */
+/** @param directory of the container's cgroup. @throws {GantryError} INVALID_STATE where it has just ended, INTERNAL with what ps says. */
 export async function readProcessTable(directory: string, options: string[]): Promise<ProcessTable> {
   const pids = await cgroupPids(directory);
+  if (pids.length === 0) throw new GantryError('INVALID_STATE', 'Cannot list processes: the container has just ended');
   try {
     // Some options do not go with -q.
     const text = await ps([...options, `-q${pids.join(',')}`]).catch((error: unknown) => {

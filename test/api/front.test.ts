@@ -210,9 +210,9 @@ describe.skipIf(whyNoContainers())('the API', () => {
       ['StopTimeout', 'soon', 1.5],
       ['ExposedPorts', [], '80'],
       ['Volumes', ['/x'], '/x'],
-      ['Healthcheck', 'CMD true', ['CMD'], { Test: 1 }],
+      ['Healthcheck', 'CMD true', ['CMD'], { Test: 1 }, { Test: 'NONE' }],
       ['HostConfig', [], 'x', 1],
-      ['HostConfig.Binds', {}, 1, [1]],
+      ['HostConfig.Binds', {}, 1, [1], '/a:/b'],
       ['HostConfig.Memory', '1g', 1.5, []],
       ['HostConfig.NanoCpus', '1', {}],
       ['HostConfig.PidsLimit', 'many'],
@@ -227,11 +227,12 @@ describe.skipIf(whyNoContainers())('the API', () => {
       ['HostConfig.Sysctls', [], { a: 1 }],
       ['HostConfig.LogConfig', 'none', { Type: 1 }, { Config: [] }],
       ['HostConfig.ShmSize', '64m', []],
-      ['HostConfig.SecurityOpt', {}, [1]],
+      ['HostConfig.SecurityOpt', {}, [1], 'no-new-privileges'],
+      ['HostConfig.Dns', '192.0.2.1'],
       ['HostConfig.Init', 'yes'],
       ['HostConfig.NetworkMode', 1, []],
       ['NetworkingConfig', [], 1],
-      ['NetworkingConfig.EndpointsConfig', [], { bridge: 1 }, { bridge: { Aliases: 1 } }],
+      ['NetworkingConfig.EndpointsConfig', [], { bridge: 1 }, { bridge: { Aliases: 1 } }, { bridge: { Aliases: 'x' } }],
     ];
     it.each(fields)('%s of a wrong type is refused by name, with 400', async (path, ...values) => {
       for (const value of values) {
@@ -286,6 +287,21 @@ describe.skipIf(whyNoContainers())('the API', () => {
       const tcp = 'Host: x\nConnection: Upgrade\nUpgrade: tcp';
       const text = await rawCall(here.socket, `POST /containers/absent/attach?stream=1 HTTP/1.1\n${tcp}`);
       expect(text).toMatch(/^HTTP\/1.1 404 .*Api-Version: 1.51.*No such container: absent/s);
+    });
+
+    it('that upgrade before the answer in front has gone out get theirs behind it', async () => {
+      const upgrade = (path: string): string =>
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`;
+      for (const path of ['/containers/absent/attach?stream=1', '/absent']) {
+        const { closed, socket } = await rawConnection(
+          here.socket,
+          `GET /info HTTP/1.1\r\nHost: x\r\n\r\n${upgrade(path)}`,
+        );
+        socket.end();
+        expect(await closed).toMatch(
+          /^HTTP\/1.1 200 .*"ServerVersion".*HTTP\/1.1 404 .*(No such container|page not found)/s,
+        );
+      }
     });
   });
 });
