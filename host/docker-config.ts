@@ -1,8 +1,6 @@
 // Logins at registries as docker's clients keep them: ~/.docker/config.json, and the programs docker-credential-* that it names.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { changeDockerConfig, dockerConfigPath, readDockerConfig } from './docker-config-file.ts';
 import { GantryError } from './errors.ts';
 
 export interface Login {
@@ -23,20 +21,6 @@ const HUB = 'https://index.docker.io/v1/';
 const TOKEN_USER = '<token>';
 const HELPER_MS = 30_000;
 
-function configPath(): string {
-  return join(process.env.DOCKER_CONFIG || join(homedir(), '.docker'), 'config.json');
-}
-
-/** A file that cannot be read holds no login: an anonymous request tells what is missing. */
-function readConfig(): ConfigFile {
-  try {
-    const file = JSON.parse(readFileSync(configPath(), 'utf8')) as ConfigFile;
-    return file !== null && typeof file === 'object' ? file : {};
-  } catch {
-    return {};
-  }
-}
-
 /** The key under which a registry stands: docker.io has an older one. */
 export function serverKey(registry: string): string {
   return /^(index\.)?docker\.io$/.test(registry) ? HUB : registry;
@@ -48,7 +32,7 @@ function helperOf({ credsStore, credHelpers = {} }: ConfigFile, key: string): st
 
 /** @throws {GantryError} AUTH_FAILED where a helper cannot be run or refuses. */
 export async function storedLogin(registry: string): Promise<Login | undefined> {
-  const config = readConfig();
+  const config = readDockerConfig<ConfigFile>();
   const key = serverKey(registry);
   const helper = helperOf(config, key);
   if (helper !== undefined) {
@@ -111,13 +95,16 @@ async function runHelper(
   throw new GantryError(
     'AUTH_FAILED',
     `Cannot ${action === 'get' ? 'read' : action} the login: ${name} ${error === undefined ? `ended with ${status}: ${output.trim().slice(0, 200)}` : `cannot be run (${error.code})`}`,
-    { hint: `Install ${name}, or take it out of "credsStore" and "credHelpers" in ${configPath()}`, cause: error },
+    {
+      hint: `Install ${name}, or take it out of "credsStore" and "credHelpers" in ${dockerConfigPath()}`,
+      cause: error,
+    },
   );
 }
 
 /** Keeps a login where the configuration says; returns whether it lies there in plain text. */
 export async function storeLogin(registry: string, login: Login): Promise<boolean> {
-  const config = readConfig();
+  const config = readDockerConfig<ConfigFile>();
   const key = serverKey(registry);
   const helper = helperOf(config, key);
   const token = login.identityToken;
@@ -134,7 +121,7 @@ export async function storeLogin(registry: string, login: Login): Promise<boolea
 
 /** Returns whether there was one. */
 export async function eraseLogin(registry: string): Promise<boolean> {
-  const config = readConfig();
+  const config = readDockerConfig<ConfigFile>();
   const key = serverKey(registry);
   const known = config.auths !== undefined && key in config.auths;
   const helper = helperOf(config, key);
@@ -143,18 +130,6 @@ export async function eraseLogin(registry: string): Promise<boolean> {
   return known || helper !== undefined;
 }
 
-/** Whatever else the file says stays in it. @throws {GantryError} STATE_DAMAGED where it is no JSON: nothing is lost. */
 function change(edit: (auths: NonNullable<ConfigFile['auths']>) => NonNullable<ConfigFile['auths']>): void {
-  const path = configPath();
-  let file: ConfigFile = {};
-  try {
-    file = JSON.parse(readFileSync(path, 'utf8')) as ConfigFile;
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new GantryError('STATE_DAMAGED', `Cannot change "${path}": ${(cause as Error).message}`, { cause });
-  }
-  mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
-  const next = { ...file, auths: edit(file.auths ?? {}) };
-  writeFileSync(`${path}.new`, `${JSON.stringify(next, null, '\t')}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  changeDockerConfig<ConfigFile>((file) => ({ ...file, auths: edit(file.auths ?? {}) }));
 }

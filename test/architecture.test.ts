@@ -26,7 +26,8 @@ const allowed: Record<string, string[]> = {
   'core-asm': [],
   'host/errors': [],
   'host/detach-keys': ['host/errors'],
-  'host/docker-config': ['host/errors'],
+  'host/docker-config-file': ['host/errors'],
+  'host/docker-config': ['host/docker-config-file', 'host/errors'],
   'host/human-duration': [],
   'host/types': [],
   'host/plan-types': ['host/types'],
@@ -74,7 +75,7 @@ const allowed: Record<string, string[]> = {
     'host/plan-types',
     'host/paths',
   ],
-  'host/client': ['host/errors', 'host/types', 'host/plan-types', 'host/paths'],
+  'host/client': ['host/docker-config-file', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
   'host/index': [
     'host/engine',
     'host/linux',
@@ -95,6 +96,7 @@ const allowed: Record<string, string[]> = {
     'host/index',
     'host/core',
     'host/docker-config',
+    'host/docker-config-file',
     'host/log',
     'host/errors',
     'host/detach-keys',
@@ -174,7 +176,7 @@ describe('calls', () => {
     {
       pattern: /child_process|from 'execa'/,
       where:
-        /^host\/(linux\/(executor|process-table|service-manager)\.ts|vm\/|client\/start-engine\.ts|image\/unpack\.ts|docker-config\.ts|cli\/(session|local-archive)\.ts)/,
+        /^host\/(linux\/(executor|process-table|service-manager)\.ts|vm\/|client\/(start-engine|ssh)\.ts|image\/unpack\.ts|docker-config\.ts|cli\/(session|local-archive)\.ts)/,
       why: 'processes are started in few places',
     },
     { pattern: /shell:\s*true/, where: /^$/, why: 'no shell between us and a command' },

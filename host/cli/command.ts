@@ -1,5 +1,6 @@
 // What a command is: its words for the help, its flags, and the code that is loaded only when it runs.
 import type { Api } from '../client/api.ts';
+import type { Target } from '../client/target.ts';
 import type { Flag, Parsed } from './flags.ts';
 
 /** All commands, for those that speak about the others. */
@@ -12,8 +13,8 @@ export interface Context {
   readonly commands: CommandTable;
   /** Connected on first use. */
   readonly api: Api;
-  /** What -H said. */
-  host: string | undefined;
+  /** What stood before the command. */
+  readonly target: Target;
 }
 
 export interface Command {

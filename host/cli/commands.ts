@@ -29,6 +29,10 @@ const networks =
   (name: string): Load =>
   async () =>
     (await import('./networks.ts')).commands[name]!;
+const contexts =
+  (name: string): Load =>
+  async () =>
+    (await import('./contexts.ts')).commands[name]!;
 const prune =
   (name: string): Load =>
   async () =>
@@ -89,6 +93,12 @@ const table: Record<string, Load> = {
   'network disconnect': networks('disconnect'),
   'network rm': networks('rm'),
   'network prune': prune('network'),
+  'context ls': contexts('ls'),
+  'context use': contexts('use'),
+  'context create': contexts('create'),
+  'context inspect': contexts('inspect'),
+  'context rm': contexts('rm'),
+  'context show': contexts('show'),
   'system dial-stdio': async () => (await import('./dial-stdio.ts')).dialStdio,
   info: async () => (await import('./system.ts')).info,
   version: async () => (await import('./system.ts')).version,
@@ -135,6 +145,11 @@ const groups: Record<string, Record<string, string>> = {
     list: 'network ls',
     remove: 'network rm',
   },
+  context: {
+    ...Object.fromEntries(['ls', 'use', 'create', 'inspect', 'rm', 'show'].map((name) => [name, `context ${name}`])),
+    list: 'context ls',
+    remove: 'context rm',
+  },
   system: { ...same('info events'), df: 'system df', 'dial-stdio': 'system dial-stdio' },
 };
 
@@ -142,7 +157,7 @@ const groups: Record<string, Record<string, string>> = {
 const absent: Record<string, string> = {
   build: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
   buildx: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
-  ...Object.fromEntries(['compose', 'context', 'swarm'].map((name) => [name, ''])),
+  ...Object.fromEntries(['compose', 'swarm'].map((name) => [name, ''])),
 };
 
 export function commandNames(): string[] {

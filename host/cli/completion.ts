@@ -7,7 +7,7 @@ interface Entry {
   summary: string;
   flags: { name: string; short?: string; help: string }[];
   /** What its arguments name. */
-  objects: 'containers' | 'copies' | 'images' | 'networks' | 'volumes' | '';
+  objects: 'containers' | 'contexts' | 'copies' | 'images' | 'networks' | 'volumes' | '';
 }
 
 async function entries(table: CommandTable): Promise<Entry[]> {
@@ -24,7 +24,9 @@ async function entries(table: CommandTable): Promise<Entry[]> {
               ? 'volumes'
               : /NETWORK/.test(usage)
                 ? 'networks'
-                : '';
+                : /CONTEXT/.test(usage) && name !== 'context create'
+                  ? 'contexts'
+                  : '';
       return { name, summary, flags: flags.filter(({ hidden }) => !hidden), objects } as Entry;
     }),
   );
@@ -32,6 +34,7 @@ async function entries(table: CommandTable): Promise<Entry[]> {
 
 const lister = {
   containers: "gantry ps -a --format '{{.Names}}'",
+  contexts: 'gantry context ls -q',
   copies: "gantry ps -a --format '{{.Names}}:'",
   networks: "gantry network ls --format '{{.Name}}'",
   volumes: 'gantry volume ls -q',

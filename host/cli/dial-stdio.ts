@@ -1,5 +1,4 @@
-// `system dial-stdio`: carries stdin and stdout to the engine's socket; "docker -H ssh://HOST" runs it on the far side.
-import { connect } from 'node:net';
+// `system dial-stdio`: carries stdin and stdout to the engine; "-H ssh://HOST" runs it on the far side.
 import { GantryError } from '../errors.ts';
 import type { Command } from './command.ts';
 
@@ -11,8 +10,8 @@ export const dialStdio: Command = {
   async run(_parsed, { api }) {
     // Starts the engine where none runs.
     await api.send('GET', '/_ping');
-    const { socket: path } = api.endpoint;
-    const socket = connect({ path, allowHalfOpen: true });
+    const { name } = await api.endpoint();
+    const socket = await api.dial();
     // Each side's end is told to the other: an attached container's output still comes when stdin is over.
     process.stdin.pipe(socket);
     socket.pipe(process.stdout);
@@ -21,7 +20,7 @@ export const dialStdio: Command = {
       socket.once('end', () => resolve());
       socket.once('close', () => resolve());
       socket.once('error', (cause: NodeJS.ErrnoException) =>
-        reject(new GantryError('ENGINE_UNREACHABLE', `Lost the engine at "${path}": ${cause.code}`, { cause })),
+        reject(new GantryError('ENGINE_UNREACHABLE', `Lost the engine at "${name}": ${cause.code}`, { cause })),
       );
     });
     return 0;

@@ -1,6 +1,7 @@
 // Usage texts in docker's layout.
 import type { Command, CommandTable } from './command.ts';
 import type { Flag } from './flags.ts';
+import { globalFlags } from './global-flags.ts';
 
 function flagLine({ name, short, kind, value }: Flag): string {
   return `  ${short ? `-${short}, ` : '    '}--${name}${kind === 'switch' ? '' : ` ${value ?? 'string'}`}`;
@@ -50,9 +51,12 @@ export async function groupHelp(group: string, members: Record<string, string>, 
 
 /** All commands with their summaries. */
 export async function overview(table: CommandTable): Promise<string> {
+  const lines = globalFlags.map(flagLine);
+  const width = Math.max(...lines.map((line) => line.length)) + 3;
+  const options = globalFlags.map(({ help }, index) => `${lines[index]!.padEnd(width)}${help}`);
   return [
     '',
-    'Usage:  gantry [-H HOST] COMMAND',
+    'Usage:  gantry [OPTIONS] COMMAND',
     '',
     'Runs containers, and shows every system call before it makes it',
     '',
@@ -63,7 +67,9 @@ export async function overview(table: CommandTable): Promise<string> {
     )),
     '',
     'Options:',
-    '  -H, --host string   Engine to connect to (unix:///PATH); default: your own, started when needed',
+    ...options,
+    '',
+    'Without any of them: your own engine, started when needed.',
     '',
     'Run "gantry COMMAND --help" for more information on a command.',
     '',

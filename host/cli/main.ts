@@ -3,30 +3,16 @@
 import type { GantryError } from '../errors.ts';
 import type { Command, Context } from './command.ts';
 import { commandNames, findCommand, groupMembers, loadCommand } from './commands.ts';
-import { countArgs, missingValue, parseFlags, unknownFlag } from './flags.ts';
-
-/** What stands before the command: -H HOST, --help, --version. @throws {GantryError} INVALID_ARGUMENT. */
-function splitGlobal(argv: string[]): { host: string | undefined; rest: string[] } {
-  let host: string | undefined;
-  let at = 0;
-  for (; at < argv.length; at++) {
-    const word = argv[at]!;
-    const [, inline] = /^(?:-H=?|--host=)(.+)$/.exec(word) ?? [];
-    if (inline !== undefined) host = inline;
-    else if (word === '-H' || word === '--host') {
-      host = argv[++at];
-      if (host === undefined) throw missingValue(word, 'gantry');
-    } else break;
-  }
-  return { host, rest: argv.slice(at) };
-}
+import type { Target } from '../client/target.ts';
+import { countArgs, parseFlags, unknownFlag } from './flags.ts';
+import { splitGlobal } from './global-flags.ts';
 
 const commands = { names: commandNames, load: loadCommand };
 
-function createContext(host: string | undefined, connect: () => Context['api']): Context {
+function createContext(target: Target, connect: () => Context['api']): Context {
   let api: Context['api'] | undefined;
   return {
-    host,
+    target,
     commands,
     get api() {
       api ??= connect();
@@ -48,7 +34,7 @@ async function helpText(words: string[]): Promise<string | undefined> {
 }
 
 async function main(argv: string[]): Promise<number> {
-  const { host, rest } = splitGlobal(argv);
+  const { target, rest } = splitGlobal(argv);
   const [first] = rest;
   const help = await helpText(rest);
   if (help !== undefined) {
@@ -62,11 +48,8 @@ async function main(argv: string[]): Promise<number> {
     import('../client/api.ts'),
     import('../client/endpoint.ts'),
   ]);
-  const context = createContext(host, () => {
-    const endpoint = chooseEndpoint(host);
-    const start = async (): Promise<void> => (await import('../client/start-engine.ts')).startEngine(process.argv[1]!);
-    return createApi(endpoint, endpoint.own ? start : undefined);
-  });
+  const start = async (): Promise<void> => (await import('../client/start-engine.ts')).startEngine(process.argv[1]!);
+  const context = createContext(target, () => createApi(() => chooseEndpoint(target), start));
   return runCommand(found.name, found.command, found.args, context);
 }
 

@@ -40,7 +40,13 @@ export const serve: Command = {
     },
   ],
   args: [0, 0],
-  async run(parsed, { host }) {
+  async run(parsed, { target: { host, ...others } }) {
+    const [misplaced] = Object.keys(others);
+    if (misplaced !== undefined)
+      throw new GantryError('INVALID_ARGUMENT', `Cannot use --${misplaced} before "serve"`, {
+        hint: `Its own flags stand behind it: gantry serve --tlsverify …`,
+        details: { flag: true },
+      });
     const hosts = parsed.list('host');
     const tls = tlsFiles(parsed);
     const { level, format } = logOptions(parsed);

@@ -49,7 +49,9 @@ export const version: Command = {
       process.stderr.write(`gantry: ${server.message}\n${server.hint ? `Hint: ${server.hint}\n` : ''}`);
       return 1;
     }
-    process.stdout.write(`Engine: gantry ${server.Version}, API ${server.ApiVersion} at ${api.endpoint.socket}\n`);
+    process.stdout.write(
+      `Engine: gantry ${server.Version}, API ${server.ApiVersion} at ${(await api.endpoint()).name}\n`,
+    );
     return 0;
   },
 };
@@ -97,7 +99,7 @@ export const info: Command = {
       ['Architecture', found.Architecture],
       ['CPUs', found.NCPU],
       ['Memory', binarySize(found.MemTotal)],
-      ['Socket', api.endpoint.socket],
+      ['Socket', (await api.endpoint()).name],
     ];
     process.stdout.write(rows.map(([name, value]) => `${`${name}:`.padEnd(14)}${value}\n`).join(''));
     for (const warning of found.Warnings ?? []) process.stderr.write(`WARNING: ${warning}\n`);

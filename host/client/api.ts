@@ -1,8 +1,9 @@
-// A client of the engine's API over its unix socket: JSON, lines of JSON, raw streams, upgraded connections.
+// A client of the engine's API over its unix socket, or to an engine elsewhere: JSON, lines of JSON, raw streams, upgraded connections.
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { ERRORS, type ErrorCode, GantryError } from '../errors.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint } from './target.ts';
 
 export type Query = Record<string, string | number | boolean | undefined>;
 
@@ -23,29 +24,56 @@ export interface Api {
   open(method: string, path: string, options?: SendOptions): Promise<IncomingMessage>;
   /** A connection that both sides write to. */
   hijack(path: string, options?: SendOptions): Promise<{ socket: Socket; raw: boolean }>;
-  readonly endpoint: Endpoint;
+  /** A connection that nothing was sent over yet. */
+  dial(): Promise<Duplex>;
+  endpoint(): Promise<Endpoint>;
 }
 
-const VERSION = '/v1.51';
+const VERSION = '1.51';
 
-export function createApi(endpoint: Endpoint, start: (() => Promise<void>) | undefined): Api {
+/** How requests reach the engine. */
+interface Way {
+  endpoint: Endpoint;
+  options: RequestOptions;
+  /** The header Host. */
+  host: string;
+  version: string;
+  dial(): Promise<Duplex>;
+}
+
+/** @param choose called at the first request. @param start called where the endpoint is this user's own and nobody listens. */
+export function createApi(choose: () => Promise<Endpoint>, start: () => Promise<void>): Api {
   let started: Promise<void> | undefined;
+  let found: Promise<Way> | undefined;
 
-  const once = (method: string, path: string, options: SendOptions, headers: Record<string, string>) =>
+  const find = async (): Promise<Way> => {
+    const endpoint = await choose();
+    if (endpoint.remote === undefined) return localWay(endpoint, endpoint.socket!);
+    const { openConnections } = await import('./remote.ts');
+    const way = { endpoint, version: VERSION, ...openConnections(endpoint.remote) };
+    const { answer } = await once(way, 'HEAD', '/_ping', {}, {}).catch((error: unknown) => {
+      throw unreachable(endpoint, error);
+    });
+    // To its end, so that the connection is free for what comes next.
+    await readText(answer);
+    return { ...way, version: lesserVersion(String(answer.headers['api-version'] ?? VERSION)) };
+  };
+
+  const once = (way: Way, method: string, path: string, options: SendOptions, headers: Record<string, string>) =>
     new Promise<{ answer: IncomingMessage; socket: Socket | undefined }>((resolve, reject) => {
       const target: RequestOptions = {
-        socketPath: endpoint.socket,
+        agent: false,
+        ...way.options,
         method,
-        path: VERSION + path + queryOf(options.query),
+        path: (path === '/_ping' ? path : `/v${way.version}${path}`) + queryOf(options.query),
         // An engine that refuses what is still being sent must not close before its answer is read.
         headers: {
-          host: 'gantry',
+          host: way.host,
           ...(options.stream === undefined ? {} : { connection: 'keep-alive' }),
           ...headers,
           ...options.headers,
         },
         ...(options.signal ? { signal: options.signal } : {}),
-        agent: false,
       };
       const sent = request(target, (answer) => resolve({ answer, socket: undefined }));
       sent.once('error', reject);
@@ -69,20 +97,33 @@ export function createApi(endpoint: Endpoint, start: (() => Promise<void>) | und
     options: SendOptions = {},
     headers: Record<string, string> = {},
   ) => {
+    found ??= find();
+    const way = await found;
+    const { endpoint } = way;
     try {
-      return await once(method, path, options, headers);
+      return await once(way, method, path, options, headers);
     } catch (error) {
-      if (start === undefined || !nobodyListens(error)) throw unreachable(endpoint, error);
+      if (!endpoint.own || !nobodyListens(error)) throw unreachable(endpoint, error);
       started ??= start();
       await started;
-      return once(method, path, options, headers).catch((again) => {
+      return once(way, method, path, options, headers).catch((again) => {
         throw unreachable(endpoint, again);
       });
     }
   };
 
   return {
-    endpoint,
+    async endpoint() {
+      found ??= find();
+      return (await found).endpoint;
+    },
+    async dial() {
+      found ??= find();
+      const { endpoint, dial } = await found;
+      return dial().catch((error: unknown) => {
+        throw unreachable(endpoint, error);
+      });
+    },
     async send<T>(method: string, path: string, options?: SendOptions) {
       const { answer } = await call(method, path, options);
       const text = await readText(answer);
@@ -100,6 +141,24 @@ export function createApi(endpoint: Endpoint, start: (() => Promise<void>) | und
       return { socket, raw: (answer.headers['content-type'] ?? '').includes('raw-stream') };
     },
   };
+}
+
+function localWay(endpoint: Endpoint, socketPath: string): Way {
+  const dial = async (): Promise<Duplex> => {
+    const { connect } = await import('node:net');
+    return new Promise((resolve, reject) => {
+      const socket = connect({ path: socketPath, allowHalfOpen: true }, () => resolve(socket));
+      socket.once('error', reject);
+    });
+  };
+  return { endpoint, options: { socketPath }, host: 'gantry', version: VERSION, dial };
+}
+
+/** Engines elsewhere may be older: the lesser of theirs and ours. */
+function lesserVersion(theirs: string): string {
+  const [major = 0, minor = 0] = theirs.split('.').map(Number);
+  const [ourMajor = 0, ourMinor = 0] = VERSION.split('.').map(Number);
+  return major < ourMajor || (major === ourMajor && minor < ourMinor) ? theirs : VERSION;
 }
 
 /** "?a=1&b=x&b=y"; what is empty is left away. */
@@ -124,19 +183,43 @@ function nobodyListens(error: unknown): boolean {
   return ['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
-function unreachable({ socket }: Endpoint, cause: unknown): GantryError {
+function unreachable({ name, socket, remote }: Endpoint, cause: unknown): GantryError {
   if (cause instanceof GantryError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
   if (code === 'EACCES' || code === 'EPERM')
-    return new GantryError('PERMISSION_DENIED', `Cannot connect to the engine at "${socket}": permission denied`, {
+    return new GantryError('PERMISSION_DENIED', `Cannot connect to the engine at "${name}": permission denied`, {
       hint: 'The engine belongs to another user; run as that user, or start your own without -H',
       cause,
     });
-  return new GantryError('ENGINE_UNREACHABLE', `Cannot connect to the engine at "${socket}": ${code ?? message}`, {
-    hint: nobodyListens(cause) ? `Start it: gantry serve -H unix://${socket}` : 'See what "gantry info" says',
-    cause,
-  });
+  const absent = nobodyListens(cause) && socket !== undefined;
+  const plain = remote?.kind === 'tcp' && remote.tls === undefined;
+  const tls = remote?.kind === 'tcp' && !plain && tlsFailures.find(([pattern]) => pattern.test(`${code} ${message}`));
+  return new GantryError(
+    'ENGINE_UNREACHABLE',
+    `Cannot connect to the engine at "${name}": ${tls ? message.replace(/\s+/g, ' ').replace(/^\w+:error:\w+:(.*?):\.\.\/.*$/, '$1') : (code ?? message)}`,
+    {
+      hint: absent
+        ? `Start it: gantry serve -H unix://${socket}`
+        : tls
+          ? tls[1]
+          : plain && !nobodyListens(cause)
+            ? 'If it speaks TLS at that port, give --tlsverify'
+            : 'See what "gantry info" says',
+      cause,
+    },
+  );
 }
+
+/** What OpenSSL and Node say → what to do. */
+const tlsFailures: [RegExp, string][] = [
+  [
+    /alert|CERTIFICATE_REQUIRED|ECONNRESET|EPIPE/i,
+    "The engine may refuse this client's certificate: see --tlscert and --tlskey",
+  ],
+  [/ALTNAME/, "The engine's certificate is for other names: connect by one of them"],
+  [/SIGNED|LEAF|ISSUER|CERT_|certificate/, "The engine's certificate is not signed by the authority of --tlscacert"],
+  [/WRONG_VERSION|wrong version|packet length/i, 'The engine speaks no TLS at that port'],
+];
 
 const statusCodes: Record<number, ErrorCode> = {
   400: 'INVALID_ARGUMENT',
