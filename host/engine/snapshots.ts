@@ -42,11 +42,13 @@ export function createSnapshots(
   return {
     async changes(container) {
       const image = await images.find(container.record.config.imageId);
-      return images.changes(image, container.files.upper, files.scaffold);
+      const found = await images.changes(image, container.files.upper, files.scaffold);
+      checkThere(container);
+      return found;
     },
     async commit(container, { target, changes, config, pause: pauses, author, comment }) {
       const { record } = container;
-      if (container.removed) throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${record.name}`);
+      checkThere(container);
       const parent = await images.find(record.config.imageId);
       const commit: Commit = {
         upper: container.files.upper,
@@ -54,6 +56,7 @@ export function createSnapshots(
         author,
         comment,
         createdBy: record.config.command.join(' '),
+        stillThere: () => checkThere(container),
       };
       const work = (): Promise<Image> => images.commit(parent, commit, target);
       const image = await (pauses ? stopsWhile(container, work) : work());
@@ -61,6 +64,11 @@ export function createSnapshots(
       return image;
     },
   };
+}
+
+/** The directory of a container that has gone may serve another already. */
+function checkThere({ removed, record }: Container): void {
+  if (removed) throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${record.name}`);
 }
 
 function ownConfig({ record: { config } }: Container, { config: { shell } }: Image): ImageConfig {

@@ -19,6 +19,8 @@ export interface Commit {
   comment: string;
   /** For the history: what ran. */
   createdBy: string;
+  /** Throws where the container has gone, and its upper directory may be another's. */
+  stillThere(): void;
 }
 
 export interface Import {
@@ -87,12 +89,13 @@ async function storeLayer(
 export async function commitImage(
   parent: Image,
   below: LayerEntry[],
-  { config, author, comment, createdBy }: Commit,
+  { config, author, comment, createdBy, stillThere }: Commit,
   tar: AsyncIterable<Uint8Array>,
   content: ContentStore,
   layers: LayerStore,
 ): Promise<Made> {
   const layer = await storeLayer(tar, content, layers);
+  stillThere();
   const isEmpty = layer.diffId === EMPTY;
   const created = new Date().toISOString();
   const image: ParsedConfig = {
