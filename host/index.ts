@@ -66,7 +66,7 @@ export async function serve(options: ServeOptions = {}): Promise<void> {
   const { dataRoot, hosts = [], tls, clientTimeoutMs = CLIENT_TIMEOUT_MS, idleExit = false, ready, signal } = options;
   const log = options.log ?? createLog({ level: 'error', format: 'text', write: () => {} });
   const { readAddresses } = await import('./api/addresses.ts');
-  const { configureRegistries } = await import('./image/registry-settings.ts');
+  const { configureRegistries } = await import('./image/registry/registry-settings.ts');
   configureRegistries({ insecure: options.insecureRegistries ?? [], mirrors: options.registryMirrors ?? [] });
   // Before the engine opens: what is wrong with an address needs no data root.
   const given = readAddresses(hosts, tls);

@@ -1,20 +1,20 @@
 // Every route of the API, in the order in which they are looked at.
 import type { Engine } from '../engine/engine.ts';
-import { archiveRoutes } from './archive-routes.ts';
-import { containerRoutes } from './container-routes.ts';
-import { diskUsageRoutes } from './disk-usage-routes.ts';
-import { execRoutes } from './exec-routes.ts';
-import { gantryRoutes } from './gantry-routes.ts';
+import { archiveRoutes } from './routes/archive-routes.ts';
+import { containerRoutes } from './routes/container-routes.ts';
+import { diskUsageRoutes } from './routes/disk-usage-routes.ts';
+import { execRoutes } from './routes/exec-routes.ts';
+import { gantryRoutes } from './routes/gantry-routes.ts';
 import type { Route } from './http.ts';
-import { imageRoutes } from './image-routes.ts';
-import { networkRoutes } from './network-routes.ts';
-import { pushRoutes } from './push-routes.ts';
-import { refusedRoutes } from './refused-routes.ts';
-import { eventRoutes } from './event-routes.ts';
-import { snapshotRoutes } from './snapshot-routes.ts';
-import { registryRoutes } from './registry-routes.ts';
-import { systemRoutes } from './system-routes.ts';
-import { volumeRoutes } from './volume-routes.ts';
+import { imageRoutes } from './routes/image-routes.ts';
+import { networkRoutes } from './routes/network-routes.ts';
+import { pushRoutes } from './routes/push-routes.ts';
+import { refusedRoutes } from './routes/refused-routes.ts';
+import { eventRoutes } from './routes/event-routes.ts';
+import { snapshotRoutes } from './routes/snapshot-routes.ts';
+import { registryRoutes } from './routes/registry-routes.ts';
+import { systemRoutes } from './routes/system-routes.ts';
+import { volumeRoutes } from './routes/volume-routes.ts';
 
 export function allRoutes(engine: Engine): Route[] {
   return [

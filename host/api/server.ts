@@ -9,10 +9,10 @@ import type { Address } from './addresses.ts';
 import { checkCaller, readTarget, wantedUpgrade } from './request.ts';
 import { type Call, SENDING_MS, sendError, type Upgraded } from './http.ts';
 import { type Listening, listen } from './listen.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics } from './json/metrics.ts';
 import { createRouter } from './router.ts';
 import { allRoutes } from './routes.ts';
-import { VERSION } from './system-routes.ts';
+import { VERSION } from './routes/system-routes.ts';
 import { API_VERSION, checkVersion } from './versions.ts';
 
 export interface ApiServer {

@@ -8,62 +8,62 @@ type Load = () => Promise<Command>;
 const containers =
   (name: string): Load =>
   async () =>
-    (await import('./containers.ts')).commands[name]!;
+    (await import('./containers/containers.ts')).commands[name]!;
 const images =
   (name: string): Load =>
   async () =>
-    (await import('./images.ts')).commands[name]!;
+    (await import('./images/images.ts')).commands[name]!;
 const snapshots =
   (name: string): Load =>
   async () =>
-    (await import('./snapshots.ts')).commands[name]!;
+    (await import('./containers/snapshots.ts')).commands[name]!;
 const registry =
   (name: string): Load =>
   async () =>
-    (await import('./registry.ts')).commands[name]!;
+    (await import('./images/registry.ts')).commands[name]!;
 const volumes =
   (name: string): Load =>
   async () =>
-    (await import('./volumes.ts')).commands[name]!;
+    (await import('./system/volumes.ts')).commands[name]!;
 const networks =
   (name: string): Load =>
   async () =>
-    (await import('./networks.ts')).commands[name]!;
+    (await import('./system/networks.ts')).commands[name]!;
 const contexts =
   (name: string): Load =>
   async () =>
-    (await import('./contexts.ts')).commands[name]!;
+    (await import('./system/contexts.ts')).commands[name]!;
 const prune =
   (name: string): Load =>
   async () =>
-    (await import('./prune.ts')).commands[name]!;
+    (await import('./system/prune.ts')).commands[name]!;
 
 const table: Record<string, Load> = {
-  run: async () => (await import('./run.ts')).run,
-  create: async () => (await import('./run.ts')).create,
-  exec: async () => (await import('./exec.ts')).exec,
-  plan: async () => (await import('./plan.ts')).plan,
-  ps: async () => (await import('./ps.ts')).ps,
-  attach: async () => (await import('./attach.ts')).attach,
-  start: async () => (await import('./attach.ts')).start,
+  run: async () => (await import('./run/run.ts')).run,
+  create: async () => (await import('./run/run.ts')).create,
+  exec: async () => (await import('./run/exec.ts')).exec,
+  plan: async () => (await import('./run/plan.ts')).plan,
+  ps: async () => (await import('./containers/ps.ts')).ps,
+  attach: async () => (await import('./run/attach.ts')).attach,
+  start: async () => (await import('./run/attach.ts')).start,
   stop: containers('stop'),
   restart: containers('restart'),
   kill: containers('kill'),
   pause: containers('pause'),
   unpause: containers('unpause'),
   rm: containers('rm'),
-  cp: async () => (await import('./cp.ts')).cp,
+  cp: async () => (await import('./containers/cp.ts')).cp,
   rename: containers('rename'),
-  update: async () => (await import('./update.ts')).update,
+  update: async () => (await import('./run/update.ts')).update,
   wait: containers('wait'),
   port: containers('port'),
   top: containers('top'),
-  logs: async () => (await import('./logs.ts')).logs,
-  inspect: async () => (await import('./inspect.ts')).inspect,
-  'container inspect': async () => (await import('./inspect.ts')).inspectContainer,
-  'image inspect': async () => (await import('./inspect.ts')).inspectImage,
-  stats: async () => (await import('./stats.ts')).stats,
-  events: async () => (await import('./events.ts')).events,
+  logs: async () => (await import('./containers/logs.ts')).logs,
+  inspect: async () => (await import('./containers/inspect.ts')).inspect,
+  'container inspect': async () => (await import('./containers/inspect.ts')).inspectContainer,
+  'image inspect': async () => (await import('./containers/inspect.ts')).inspectImage,
+  stats: async () => (await import('./containers/stats.ts')).stats,
+  events: async () => (await import('./system/events.ts')).events,
   'container prune': prune('container'),
   images: images('images'),
   pull: images('pull'),
@@ -75,11 +75,11 @@ const table: Record<string, Load> = {
   export: snapshots('export'),
   commit: snapshots('commit'),
   import: snapshots('import'),
-  history: async () => (await import('./history.ts')).history,
+  history: async () => (await import('./images/history.ts')).history,
   push: registry('push'),
   login: registry('login'),
   logout: registry('logout'),
-  search: async () => (await import('./search.ts')).search,
+  search: async () => (await import('./images/search.ts')).search,
   'image prune': prune('image'),
   'volume ls': volumes('ls'),
   'volume create': volumes('create'),
@@ -99,12 +99,12 @@ const table: Record<string, Load> = {
   'context inspect': contexts('inspect'),
   'context rm': contexts('rm'),
   'context show': contexts('show'),
-  'system dial-stdio': async () => (await import('./dial-stdio.ts')).dialStdio,
-  info: async () => (await import('./system.ts')).info,
-  version: async () => (await import('./system.ts')).version,
-  'system df': async () => (await import('./disk-usage.ts')).systemDf,
-  doctor: async () => (await import('./doctor.ts')).doctor,
-  serve: async () => (await import('./serve.ts')).serve,
+  'system dial-stdio': async () => (await import('./system/dial-stdio.ts')).dialStdio,
+  info: async () => (await import('./system/system.ts')).info,
+  version: async () => (await import('./system/system.ts')).version,
+  'system df': async () => (await import('./system/disk-usage.ts')).systemDf,
+  doctor: async () => (await import('./system/doctor.ts')).doctor,
+  serve: async () => (await import('./system/serve.ts')).serve,
   completion: async () => (await import('./completion.ts')).completion,
 };
 

@@ -3,9 +3,9 @@ import type { OutputSink, RunningProcess } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import type { Context } from './context.ts';
 import { within } from './lifecycle/times.ts';
-import type { ContainerFiles } from './layout.ts';
+import type { ContainerFiles } from './state/layout.ts';
 import type { ContainerRecord, ContainerState } from './record.ts';
-import { writeRecord } from './state-store.ts';
+import { writeRecord } from './state/state-store.ts';
 
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
 

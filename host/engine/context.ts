@@ -3,12 +3,12 @@ import type { Backend } from '../backend.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { Events } from './events.ts';
-import type { EngineFiles } from './layout.ts';
+import type { EngineFiles } from './state/layout.ts';
 import type { Networks } from './network/networks.ts';
-import type { SpareDirectories } from './spare-directories.ts';
-import type { Trash } from './trash.ts';
-import type { VolumeMounts } from './volume-mounts.ts';
-import type { Volumes } from './volumes.ts';
+import type { SpareDirectories } from './state/spare-directories.ts';
+import type { Trash } from './state/trash.ts';
+import type { VolumeMounts } from './volumes/volume-mounts.ts';
+import type { Volumes } from './volumes/volumes.ts';
 
 export interface Context {
   paths: EnginePaths;

@@ -9,7 +9,7 @@ import { decompress } from '../image/decompress.ts';
 import type { Container } from './container.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
-import { planMounts } from './mounts.ts';
+import { planMounts } from './volumes/mounts.ts';
 import { SIGKILL } from './signals.ts';
 import { readAccounts, resolveUser } from './user.ts';
 

@@ -6,7 +6,7 @@ import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts
 import type { ContainerConfig, HostConfig, Image } from '../types.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
-import { planMounts } from './mounts.ts';
+import { planMounts } from './volumes/mounts.ts';
 import type { ContainerRecord, IdMaps } from './record.ts';
 import { imageAccounts, readAccounts, resolveUser } from './user.ts';
 

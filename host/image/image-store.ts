@@ -2,9 +2,9 @@
 import { GantryError } from '../errors.ts';
 import type { Image, ImageUsers, Platform, Progress } from '../types.ts';
 import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
-import { checkLogin } from './check-login.ts';
+import { checkLogin } from './registry/check-login.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from './registry/credentials.ts';
 import { collectGarbage } from './garbage.ts';
 import { HELLO, makeHello } from './hello.ts';
 import { fullTag, isId, lookUp, neighboursOf, type PushTarget, pushTarget, tagOf } from './image-names.ts';
@@ -14,12 +14,12 @@ import { loadArchive } from './load.ts';
 import { storedManifest } from './manifest.ts';
 import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
 import { pullImage, shortId } from './pull.ts';
-import { inspectRemote, type RemoteImage } from './distribution.ts';
+import { inspectRemote, type RemoteImage } from './registry/distribution.ts';
 import { type Pushed, pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
 import { familiarKey, planRemoval, sweep } from './remove.ts';
 import { saveArchive } from './save.ts';
-import { type Found, searchRegistry } from './search.ts';
+import { type Found, searchRegistry } from './registry/search.ts';
 import type { Change, Unpacker } from './unpack.ts';
 
 export interface PullRequest {

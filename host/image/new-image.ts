@@ -8,7 +8,7 @@ import type { ContentStore } from './content-store.ts';
 import { decompress } from './decompress.ts';
 import { hostPlatform, type ParsedConfig, parsePlatform, writeImageConfig } from './image-config.ts';
 import { applyInstructions } from './instructions.ts';
-import { openUrl } from './transport.ts';
+import { openUrl } from './registry/transport.ts';
 import type { LayerStore } from './layer-store.ts';
 
 export interface Commit {

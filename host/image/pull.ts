@@ -3,14 +3,14 @@ import { GantryError } from '../errors.ts';
 import type { Platform, Progress } from '../types.ts';
 import type { CatalogEntry } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
-import { type Credentials, storedCredentials } from './credentials.ts';
+import { type Credentials, storedCredentials } from './registry/credentials.ts';
 import { decompress } from './decompress.ts';
 import { matchesPlatform, parseImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 import { type Descriptor, parseManifest } from './manifest.ts';
 import { familiarName, type Reference } from './reference.ts';
-import { mirrorsOf } from './registry-settings.ts';
-import { createRegistry, type Manifest, type Registry } from './registry.ts';
+import { mirrorsOf } from './registry/registry-settings.ts';
+import { createRegistry, type Manifest, type Registry } from './registry/registry.ts';
 
 export interface PullOptions {
   platform: Platform;

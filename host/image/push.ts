@@ -4,11 +4,11 @@ import { GantryError } from '../errors.ts';
 import type { Progress } from '../types.ts';
 import type { CatalogEntry, LayerEntry } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
-import { type Credentials, storedCredentials } from './credentials.ts';
+import { type Credentials, storedCredentials } from './registry/credentials.ts';
 import { parseManifest } from './manifest.ts';
 import { eachLimited, shortId } from './pull.ts';
 import type { Reference } from './reference.ts';
-import { type Blob, createPush, type Push } from './registry-push.ts';
+import { type Blob, createPush, type Push } from './registry/registry-push.ts';
 import { compression } from './save.ts';
 
 export interface PushOptions {

@@ -7,7 +7,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { digestOf } from '../../host/image/content-store.ts';
-import { createPush } from '../../host/image/registry-push.ts';
+import { createPush } from '../../host/image/registry/registry-push.ts';
 import { parseReference } from '../../host/image/reference.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation, until } from '../helpers/cli.ts';

@@ -1,6 +1,6 @@
 // Which mount a path lies in, read from mountinfo as the kernel writes it.
 import { describe, expect, it } from 'vitest';
-import { mountOf } from '../../host/engine/propagation.ts';
+import { mountOf } from '../../host/engine/volumes/propagation.ts';
 
 const mountinfo = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:20 / /srv rw shared:7 master:3 - tmpfs tmpfs rw

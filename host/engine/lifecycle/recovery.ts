@@ -7,7 +7,7 @@ import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { changeHosts } from '../network/network-files.ts';
 import { namedDevices } from '../planning.ts';
-import { removeRecord } from '../state-store.ts';
+import { removeRecord } from '../state/state-store.ts';
 import type { Exits } from './exits.ts';
 import type { Removal } from './removal.ts';
 import { notedStart, runningState } from './start-record.ts';

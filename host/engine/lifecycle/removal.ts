@@ -4,7 +4,7 @@ import type { Container } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { SIGKILL } from '../signals.ts';
-import { removeRecord, writeRecord } from '../state-store.ts';
+import { removeRecord, writeRecord } from '../state/state-store.ts';
 
 export interface Removal {
   /** All of it. */

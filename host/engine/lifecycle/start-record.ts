@@ -1,9 +1,9 @@
 // A start under way, noted in memory beside the container: an engine that dies meanwhile leaves a process that no record names.
 import { writeFileSync } from 'node:fs';
 import type { RunningProcess } from '../../backend.ts';
-import type { ContainerFiles } from '../layout.ts';
+import type { ContainerFiles } from '../state/layout.ts';
 import type { ContainerRecord, ContainerState } from '../record.ts';
-import { readRecord } from '../state-store.ts';
+import { readRecord } from '../state/state-store.ts';
 import { freshHealth } from './health-state.ts';
 import { isoTime } from './times.ts';
 

@@ -9,7 +9,7 @@ import type { Context } from '../context.ts';
 import { sharedIdMaps } from '../id-maps.ts';
 import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
 import { type FindRunning, fitsSlot, namedDevices, planRecord } from '../planning.ts';
-import { removeRecord } from '../state-store.ts';
+import { removeRecord } from '../state/state-store.ts';
 import { noteStart, runningState } from './start-record.ts';
 
 export interface Starting {

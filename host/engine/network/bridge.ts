@@ -5,7 +5,7 @@ import type { Backend } from '../../backend.ts';
 import { type Bridge, planBridge, planBridgeClaim, planBridgeRemoval, planBridgeUp } from '../../core/network-plans.ts';
 import { GantryError } from '../../errors.ts';
 import type { HostFacts } from '../../plan-types.ts';
-import { readRecord, writeRecord } from '../state-store.ts';
+import { readRecord, writeRecord } from '../state/state-store.ts';
 import {
   freeSubnet,
   newSubnet6,

@@ -3,7 +3,7 @@ import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { GantryError } from '../../errors.ts';
 import type { ContainerConfig } from '../../types.ts';
-import type { ContainerFiles } from '../layout.ts';
+import type { ContainerFiles } from '../state/layout.ts';
 import type { Endpoint } from '../record.ts';
 
 const LOCALHOST = `127.0.0.1\tlocalhost

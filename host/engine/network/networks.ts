@@ -5,7 +5,7 @@ import { readProgram } from '../../core/program.ts';
 import { GantryError } from '../../errors.ts';
 import type { PlanNetwork } from '../../plan-types.ts';
 import type { ContainerConfig, EndpointConfig, PortBinding } from '../../types.ts';
-import type { ContainerFiles } from '../layout.ts';
+import type { ContainerFiles } from '../state/layout.ts';
 import type { ContainerRecord, Endpoint } from '../record.ts';
 import { createAllocation } from './allocation.ts';
 import { carriedPorts, firewallOf } from './carried-ports.ts';

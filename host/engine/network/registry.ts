@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Backend } from '../../backend.ts';
 import { GantryError } from '../../errors.ts';
 import { newId } from '../names.ts';
-import { readRecords, writeRecord } from '../state-store.ts';
+import { readRecords, writeRecord } from '../state/state-store.ts';
 import { newSubnet6, overlaps, overlaps6, parseSubnet, parseSubnet6, toText } from './addresses.ts';
 import { chooseSubnet, createBridge, createDefaultBridge, poolOverlap } from './bridge.ts';
 import {

@@ -1,0 +1,220 @@
+// /images: list, inspect, pull, load, save, tag, remove.
+import { pipeline } from 'node:stream/promises';
+import type { Engine } from '../../engine/engine.ts';
+import { GantryError } from '../../errors.ts';
+import type { Image, Platform, Progress } from '../../types.ts';
+import { healthcheckJson } from '../json/config-json.ts';
+import { type Call, type Route, flag, sendJson, withProgress } from '../http.ts';
+import { descriptorJson, imageListRoutes, inspectedManifests, usersOf, virtualSize } from './image-list-routes.ts';
+import { checkPlatform } from '../fields/platform-query.ts';
+import { importRoute } from './snapshot-routes.ts';
+import { isBefore } from '../versions.ts';
+
+export function imageRoutes(engine: Engine): Route[] {
+  const { images, events } = engine;
+  const importImage = importRoute(engine);
+
+  const pull = (call: Call): Promise<void> => {
+    const from = call.query.get('fromImage');
+    if (!from && call.query.get('fromSrc')) return importImage(call);
+    if (!from)
+      throw new GantryError('INVALID_ARGUMENT', 'Cannot create an image: neither fromImage nor fromSrc is given');
+    const tag = call.query.get('tag') ?? '';
+    const name = tag === '' || /@|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
+    const auth = credentialsOf(call.request.headers['x-registry-auth']);
+    const wanted = call.query.get('platform');
+    return withProgress(call, async (line) => {
+      const { image, digest, upToDate } = await images.pull(name, {
+        ...(wanted ? { platform: platformOf(wanted) } : {}),
+        ...(auth ? { credentials: auth } : {}),
+        progress: (step) => line(progressJson(step)),
+      });
+      line({ status: `Digest: ${digest}` });
+      const status = upToDate ? 'Image is up to date for' : 'Downloaded newer image for';
+      line({ status: `Status: ${status} ${image.tags[0] ?? name}` });
+      events.emit('image', 'pull', name, { ...image.config.labels, name });
+    });
+  };
+
+  const load = (call: Call): Promise<void> =>
+    withProgress(call, async (line) => {
+      const loaded = await images.load(call.request.iterator({ destroyOnReturn: false }), (step) => {
+        if (!flag(call, 'quiet')) line(progressJson(step));
+      });
+      for (const image of loaded) {
+        const [name] = image.tags;
+        for (const tag of image.tags) line({ stream: `Loaded image: ${tag}\n` });
+        if (name === undefined) line({ stream: `Loaded image ID: ${image.id}\n` });
+        events.emit('image', 'load', image.id, { ...image.config.labels, name: name ?? image.id });
+      }
+    });
+
+  const save = async (call: Call, names: string[]): Promise<void> => {
+    const archive = await images.save(names);
+    for (const name of names) {
+      const { id, config } = await images.find(name);
+      events.emit('image', 'save', id, { ...config.labels, name });
+    }
+    call.response.writeHead(200, { 'content-type': 'application/x-tar' });
+    // A failure cuts the connection: the client must not take half an archive for a whole one.
+    await pipeline(archive, call.response);
+  };
+
+  const users = usersOf(engine);
+
+  const removeOne = async (name: string, force: boolean): Promise<{ lines: object[]; bytes: number }> => {
+    const { id, config } = await images.find(name);
+    const { untagged, deleted, bytes } = await images.remove(name, force, users);
+    const tell = (action: string): void => events.emit('image', action, id, { ...config.labels, name: id });
+    for (const _name of untagged) tell('untag');
+    if (deleted.length > 0) tell('delete');
+    return {
+      lines: [...untagged.map((Untagged) => ({ Untagged })), ...deleted.map((Deleted) => ({ Deleted }))],
+      bytes,
+    };
+  };
+
+  return [
+    ...imageListRoutes(engine, (id) => removeOne(id, true)),
+    { method: 'POST', path: '/images/create', handler: pull },
+    { method: 'POST', path: '/images/load', handler: load },
+    { method: 'GET', path: '/images/get', handler: (call) => save(call, call.query.getAll('names')) },
+    { method: 'GET', path: '/images/:name*/get', handler: (call) => save(call, [call.params.name!]) },
+    {
+      method: 'GET',
+      path: '/images/:name*/json',
+      async handler(call) {
+        const image = await images.find(call.params.name!);
+        const wantsManifests = !isBefore(call, '1.48') && flag(call, 'manifests');
+        const platform = isBefore(call, '1.49') ? null : call.query.get('platform');
+        if (wantsManifests && platform)
+          throw new GantryError(
+            'INVALID_ARGUMENT',
+            'Conflicting options: manifests and platform options cannot both be set',
+          );
+        checkPlatform(platform, image, 'inspect');
+        const manifests = wantsManifests ? inspectedManifests(engine, image) : {};
+        const json = inspectJson(image);
+        // Up to 1.44 they were always there, and typed clients ask for them; Compose 1 reads the configuration from this one
+        // whatever the version.
+        const older = isBefore(call, '1.45') ? { Container: '', DockerVersion: '' } : {};
+        sendJson(call, {
+          ...json,
+          ContainerConfig: json.Config,
+          ...older,
+          ...virtualSize(call, image),
+          ...descriptorJson(call, image),
+          ...manifests,
+        });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/images/:name*/history',
+      handler: async (call) => sendJson(call, historyJson(await images.find(call.params.name!))),
+    },
+    {
+      method: 'POST',
+      path: '/images/:name*/tag',
+      handler: async (call) => {
+        const tag = call.query.get('tag');
+        const name = `${call.query.get('repo') ?? ''}${tag ? `:${tag}` : ''}`;
+        await images.tag(call.params.name!, name);
+        const { id, config, tags } = await images.find(name);
+        const written = tags.find((known) => known === name || known === `${name}:latest`) ?? name;
+        events.emit('image', 'tag', id, { ...config.labels, name: written });
+        call.response.writeHead(201).end();
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/images/:name*',
+      handler: async (call) => sendJson(call, (await removeOne(call.params.name!, flag(call, 'force'))).lines),
+    },
+  ];
+}
+
+function platformOf(text: string): Platform {
+  const [os = 'linux', architecture = '', variant] = text.split('/');
+  if (architecture === '')
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the platform "${text}"`, { hint: 'Such as linux/amd64' });
+  return { os, architecture, ...(variant ? { variant } : {}) };
+}
+
+/** X-Registry-Auth: base64url of {"username", "password"} or {"identitytoken"}. */
+export function credentialsOf(
+  header: string | string[] | undefined,
+): { username: string; password: string; identityToken?: string } | undefined {
+  if (typeof header !== 'string' || header === '') return undefined;
+  try {
+    const {
+      username = '',
+      password = '',
+      identitytoken,
+    } = JSON.parse(Buffer.from(header, 'base64url').toString()) as Record<string, string>;
+    if (username === '' && !identitytoken) return undefined;
+    return { username, password, ...(identitytoken ? { identityToken: identitytoken } : {}) };
+  } catch {
+    throw new GantryError('INVALID_ARGUMENT', 'Cannot read the header X-Registry-Auth: it is not base64url of JSON');
+  }
+}
+
+export function progressJson({ id, status, current, total }: Progress): object {
+  return {
+    status,
+    ...(current === undefined ? {} : { progressDetail: { current, total }, progress: `${current}/${total}` }),
+    ...(id === undefined ? {} : { id }),
+  };
+}
+
+function keySet(names: string[]): Record<string, object> | null {
+  return names.length > 0 ? Object.fromEntries(names.map((name) => [name, {}])) : null;
+}
+
+function inspectJson(image: Image): Record<string, unknown> & { Config: object } {
+  const { config } = image;
+  return {
+    Id: image.id,
+    RepoTags: image.tags,
+    RepoDigests: image.digests,
+    Parent: '',
+    Comment: image.history.at(-1)?.comment ?? '',
+    Created: image.created,
+    Author: image.author ?? '',
+    Config: {
+      User: config.user,
+      ExposedPorts: keySet(config.exposedPorts),
+      Env: config.env,
+      Cmd: config.command.length > 0 ? config.command : null,
+      Entrypoint: config.entrypoint.length > 0 ? config.entrypoint : null,
+      Volumes: keySet(config.volumes),
+      WorkingDir: config.workingDir,
+      Labels: config.labels,
+      StopSignal: config.stopSignal,
+      ...healthcheckJson(config.healthcheck),
+      OnBuild: config.onBuild ?? null,
+      ...(config.shell ? { Shell: config.shell } : {}),
+    },
+    Architecture: image.platform.architecture,
+    ...(image.platform.variant ? { Variant: image.platform.variant } : {}),
+    Os: image.platform.os,
+    Size: image.size,
+    GraphDriver: { Name: 'overlayfs', Data: null },
+    RootFS: { Type: 'layers', Layers: image.diffIds },
+    Metadata: { LastTagTime: image.taggedAt ?? '0001-01-01T00:00:00Z' },
+  };
+}
+
+function historyJson({ history, id, tags, layerSizes }: Image): object[] {
+  let layer = 0;
+  return history
+    .map((entry, index) => ({
+      Id: index === history.length - 1 ? id : '<missing>',
+      Created: Math.floor(Date.parse(entry.created ?? '1970-01-01T00:00:00Z') / 1000),
+      CreatedBy: entry.createdBy ?? '',
+      Tags: index === history.length - 1 ? tags : null,
+      Size: entry.emptyLayer ? 0 : (layerSizes[layer++] ?? 0),
+      Comment: entry.comment ?? '',
+    }))
+    .reverse();
+}

@@ -1,0 +1,112 @@
+// `push`, `login`, `logout`: what has to do with registries beyond pulling.
+import { createInterface } from 'node:readline';
+import { eraseLogin, type Login, serverKey, storedLogin, storeLogin } from '../../docker-config.ts';
+import { GantryError } from '../../errors.ts';
+import type { Command } from '../command.ts';
+import { showProgress } from './progress.ts';
+
+/** The registry that a name leads to, by docker's rule. */
+function registryOf(name: string): string {
+  const first = name.includes('/') ? name.slice(0, name.indexOf('/')) : '';
+  return /[.:]/.test(first) || first === 'localhost' ? first : 'docker.io';
+}
+
+/** Header X-Registry-Auth for who is logged in at the registry of a name. */
+export async function loginHeader(name: string): Promise<Record<string, string>> {
+  const registry = registryOf(name);
+  const login = await storedLogin(registry);
+  if (login === undefined) return {};
+  const { username, password, identityToken } = login;
+  const value = { username, password, identitytoken: identityToken, serveraddress: serverKey(registry) };
+  return { 'x-registry-auth': Buffer.from(JSON.stringify(value)).toString('base64url') };
+}
+
+const push: Command = {
+  usage: '[OPTIONS] NAME[:TAG]',
+  summary: 'Upload an image to a registry',
+  flags: [
+    { name: 'all-tags', short: 'a', kind: 'switch', help: 'Push all tags of an image to the repository' },
+    { name: 'quiet', short: 'q', kind: 'switch', help: 'Suppress verbose output' },
+    { name: 'disable-content-trust', kind: 'switch', help: '', hidden: true },
+    { name: 'platform', kind: 'value', help: '', hidden: true, refused: 'an image here is of one platform' },
+  ],
+  args: [1, 1],
+  async run(parsed, { api }) {
+    const [name = ''] = parsed.args;
+    const [, repository = name, tag] = /^(.*?)(?::([^:/]+))?$/.exec(name) ?? [];
+    const all = parsed.switch('all-tags');
+    if (all && tag !== undefined)
+      throw new GantryError('INVALID_ARGUMENT', "Tag can't be used with --all-tags/-a", {
+        hint: `gantry push -a ${repository}`,
+      });
+    const answer = await api.open('POST', `/images/${encodeURIComponent(repository).replaceAll('%2F', '/')}/push`, {
+      query: { tag: all ? undefined : (tag ?? 'latest') },
+      headers: await loginHeader(repository),
+    });
+    await showProgress(answer, process.stdout, parsed.switch('quiet'));
+    if (parsed.switch('quiet')) process.stdout.write(`${all ? repository : `${repository}:${tag ?? 'latest'}`}\n`);
+    return 0;
+  },
+};
+
+async function readLine(): Promise<string> {
+  for await (const line of createInterface({ input: process.stdin })) return line;
+  return '';
+}
+
+const login: Command = {
+  usage: '[OPTIONS] [SERVER]',
+  summary: 'Authenticate to a registry',
+  flags: [
+    { name: 'username', short: 'u', kind: 'value', value: 'string', help: 'Username' },
+    {
+      name: 'password',
+      short: 'p',
+      kind: 'value',
+      value: 'string',
+      help: 'Password; others on this machine may see it',
+    },
+    { name: 'password-stdin', kind: 'switch', help: 'Take the password from stdin' },
+  ],
+  args: [0, 1],
+  async run(parsed, { api }) {
+    const invalid = (message: string, hint?: string): GantryError =>
+      new GantryError('INVALID_ARGUMENT', message, { hint });
+    const registry = (parsed.args[0] ?? 'docker.io').replace(/^https?:\/\//, '').replace(/\/.*$/, '');
+    const username = parsed.value('username') ?? '';
+    if (parsed.switch('password-stdin') && parsed.has('password'))
+      throw invalid('--password and --password-stdin are mutually exclusive');
+    if (username === '') throw invalid('Must provide --username', 'gantry login -u NAME --password-stdin SERVER');
+    if (parsed.has('password'))
+      process.stderr.write('WARNING: --password shows the password to others on this machine; use --password-stdin\n');
+    else if (!parsed.switch('password-stdin'))
+      throw invalid('Must provide --password-stdin or --password', 'gantry login -u NAME --password-stdin < FILE');
+    const password = parsed.value('password') ?? (await readLine());
+    if (password === '') throw invalid('The password is empty');
+    const given: Login = { username, password };
+    await api.send('POST', '/auth', { body: { username, password, serveraddress: serverKey(registry) } });
+    if (await storeLogin(registry, given))
+      process.stderr.write(
+        'WARNING: The password is stored unencrypted in docker\'s config.json; "credsStore" there names a program that keeps it\n',
+      );
+    process.stdout.write('Login Succeeded\n');
+    return 0;
+  },
+};
+
+const logout: Command = {
+  usage: '[SERVER]',
+  summary: 'Log out from a registry',
+  flags: [],
+  args: [0, 1],
+  async run({ args: [server = 'docker.io'] }) {
+    const registry = server.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
+    const known = await eraseLogin(registry);
+    process.stdout.write(
+      known ? `Removing login credentials for ${serverKey(registry)}\n` : `Not logged in to ${serverKey(registry)}\n`,
+    );
+    return 0;
+  },
+};
+
+export const commands: Record<string, Command> = { push, login, logout };

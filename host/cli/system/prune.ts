@@ -1,0 +1,102 @@
+// `container prune`, `image prune`, `network prune`, `volume prune`: what nobody uses goes, once the user agrees.
+import { createInterface } from 'node:readline';
+import type { Command } from '../command.ts';
+import { filtersOf } from '../format/format.ts';
+import { decimalSize } from '../format/units.ts';
+
+interface Pruned {
+  ContainersDeleted?: string[];
+  ImagesDeleted?: { Untagged?: string; Deleted?: string }[];
+  VolumesDeleted?: string[];
+  NetworksDeleted?: string[] | null;
+  /** Networks take none. */
+  SpaceReclaimed?: number;
+}
+
+async function agreed(warning: string): Promise<boolean> {
+  process.stdout.write(`WARNING! ${warning}\nAre you sure you want to continue? [y/N] `);
+  for await (const line of createInterface({ input: process.stdin })) return /^y(es)?$/i.test(line.trim());
+  process.stdout.write('\n');
+  return false;
+}
+
+interface Kind {
+  path: string;
+  summary: string;
+  warning: string;
+  /** What -a does; absent: there is no -a. */
+  all?: { help: string; warning: string; filter: string };
+  title: string;
+  names(pruned: Pruned): string[];
+}
+
+function prune({ path, summary, warning, all, title, names }: Kind): Command {
+  return {
+    usage: '[OPTIONS]',
+    summary,
+    flags: [
+      ...(all === undefined ? [] : [{ name: 'all', short: 'a', kind: 'switch', help: all.help } as const]),
+      { name: 'filter', kind: 'list', value: 'filter', help: 'Provide filter values (e.g. "label=<key>=<value>")' },
+      { name: 'force', short: 'f', kind: 'switch', help: 'Do not prompt for confirmation' },
+    ],
+    args: [0, 0],
+    async run(parsed, { api }) {
+      const everything = all !== undefined && parsed.switch('all');
+      if (!parsed.switch('force') && !(await agreed(everything ? all.warning : warning))) {
+        process.stderr.write('Nothing was removed\n');
+        return 1;
+      }
+      const filters = filtersOf([...parsed.list('filter'), ...(everything ? [all.filter] : [])]);
+      const pruned = await api.send<Pruned>('POST', `${path}/prune`, { query: { filters } });
+      const gone = names(pruned);
+      if (gone.length > 0) process.stdout.write(`${title}:\n${gone.join('\n')}\n\n`);
+      if (pruned.SpaceReclaimed !== undefined)
+        process.stdout.write(`Total reclaimed space: ${decimalSize(pruned.SpaceReclaimed)}\n`);
+      return 0;
+    },
+  };
+}
+
+export const commands: Record<string, Command> = {
+  container: prune({
+    path: '/containers',
+    summary: 'Remove all stopped containers',
+    warning: 'This will remove all stopped containers.',
+    title: 'Deleted Containers',
+    names: ({ ContainersDeleted }) => ContainersDeleted ?? [],
+  }),
+  image: prune({
+    path: '/images',
+    summary: 'Remove unused images',
+    warning: 'This will remove all images without a name that no container uses.',
+    all: {
+      help: 'Remove all unused images, not just those without a name',
+      warning: 'This will remove all images that no container uses.',
+      filter: 'dangling=false',
+    },
+    title: 'Deleted Images',
+    names: ({ ImagesDeleted }) =>
+      (ImagesDeleted ?? []).map(({ Untagged, Deleted }) =>
+        Untagged === undefined ? `deleted: ${Deleted}` : `untagged: ${Untagged}`,
+      ),
+  }),
+  network: prune({
+    path: '/networks',
+    summary: 'Remove all unused networks',
+    warning: 'This will remove all networks of your own that no running container uses.',
+    title: 'Deleted Networks',
+    names: ({ NetworksDeleted }) => NetworksDeleted ?? [],
+  }),
+  volume: prune({
+    path: '/volumes',
+    summary: 'Remove unused local volumes',
+    warning: 'This will remove the anonymous volumes that no container uses.',
+    all: {
+      help: 'Remove all unused volumes, not just anonymous ones',
+      warning: 'This will remove all volumes that no container uses.',
+      filter: 'all=true',
+    },
+    title: 'Deleted Volumes',
+    names: ({ VolumesDeleted }) => VolumesDeleted ?? [],
+  }),
+};

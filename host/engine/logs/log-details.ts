@@ -1,0 +1,92 @@
+// What the options of the driver "json-file" add to each line of `logs --details`: labels, variables, a tag.
+import { GantryError } from '../../errors.ts';
+import type { LogConfig } from '../../types.ts';
+import type { ContainerRecord } from '../record.ts';
+
+/** Options by driver; "mode" is every driver's. */
+const OPTIONS: Record<string, string[]> = {
+  'json-file': ['max-file', 'max-size', 'compress', 'labels', 'labels-regex', 'env', 'env-regex', 'tag', 'mode'],
+  local: ['max-file', 'max-size', 'compress', 'mode'],
+  none: ['mode'],
+};
+
+/** @throws {GantryError} INVALID_ARGUMENT, UNSUPPORTED on options that are not carried out. */
+export function checkLogConfig({ type, config }: LogConfig): void {
+  const known = OPTIONS[type];
+  if (known === undefined)
+    throw new GantryError('UNSUPPORTED', `Cannot log with the driver "${type}": not supported`, {
+      hint: 'json-file, local and none are',
+    });
+  for (const name of Object.keys(config))
+    if (!known.includes(name))
+      throw new GantryError('INVALID_ARGUMENT', `Unknown log opt '${name}' for ${type} log driver`, {
+        hint: `Known are ${known.join(', ')}`,
+      });
+  const unsupported = (name: string, value: string, hint: string): void => {
+    if ((config[name] ?? value) !== value)
+      throw new GantryError('UNSUPPORTED', `Cannot carry out the log option "${name}=${config[name]}": not supported`, {
+        hint,
+      });
+  };
+  unsupported('compress', 'false', 'Rotated files stay as they are; limit them with max-size and max-file');
+  unsupported('mode', 'blocking', 'Leave it out: the log is written to a file, which no reader holds up');
+  for (const name of ['labels-regex', 'env-regex']) expressionOf(config[name] ?? '', name);
+  tagOf(config.tag ?? '', () => '');
+}
+
+/** Name → value, in the order of names. */
+export function logDetails({ id, name, config }: ContainerRecord): Record<string, string> {
+  const options = config.host.logConfig.config;
+  const details: Record<string, string> = {};
+  const environment = Object.fromEntries(
+    config.env.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
+  );
+  for (const [kind, values] of [
+    ['labels', config.labels],
+    ['env', environment],
+  ] as const) {
+    const names = options[kind]?.split(',') ?? [];
+    const pattern = expressionOf(options[`${kind}-regex`] ?? '', `${kind}-regex`);
+    for (const [key, value] of Object.entries(values))
+      if (names.includes(key) || pattern?.test(key)) details[key] = value;
+  }
+  const fields: Record<string, string> = {
+    ID: id.slice(0, 12),
+    FullID: id,
+    Name: name,
+    ImageID: config.imageId.slice('sha256:'.length, 'sha256:'.length + 12),
+    ImageFullID: config.imageId,
+    ImageName: config.image,
+    DaemonName: 'docker',
+  };
+  const tag = tagOf(options.tag ?? '', (field) => fields[field]);
+  if (tag !== '') details.tag = tag;
+  return Object.fromEntries(Object.entries(details).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+const FIELDS = ['ID', 'FullID', 'Name', 'ImageID', 'ImageFullID', 'ImageName', 'DaemonName'];
+
+/** "{{.Name}}/{{.ID}}" filled. @throws {GantryError} INVALID_ARGUMENT where it asks for something else. */
+function tagOf(template: string, value: (field: string) => string | undefined): string {
+  return template.replace(/\{\{(.*?)\}\}/g, (whole, inside: string) => {
+    const field = inside.trim().replace(/^\./, '');
+    if (!FIELDS.includes(field))
+      throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option tag: "${whole}" is not known`, {
+        hint: `Known are ${FIELDS.map((name) => `{{.${name}}}`).join(', ')}`,
+      });
+    return value(field) ?? '';
+  });
+}
+
+/** @throws {GantryError} INVALID_ARGUMENT where it is none. */
+function expressionOf(source: string, option: string): RegExp | undefined {
+  if (source === '') return undefined;
+  try {
+    return new RegExp(source);
+  } catch {
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      `Cannot read the log option ${option} "${source}": no regular expression`,
+    );
+  }
+}
