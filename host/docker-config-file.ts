@@ -8,6 +8,11 @@ export function dockerDirectory(env: NodeJS.ProcessEnv = process.env): string {
   return env.DOCKER_CONFIG || join(homedir(), '.docker');
 }
 
+/** The part of the file that docker's clients keep for others, by their names. */
+export interface DockerPlugins {
+  plugins: { gantry?: { context?: string }; [other: string]: unknown };
+}
+
 export function dockerConfigPath(): string {
   return join(dockerDirectory(), 'config.json');
 }

@@ -15,7 +15,7 @@ export const globalFlags: Flag[] = [
     short: 'c',
     kind: 'value',
     value: 'string',
-    help: "One of docker's contexts; default: DOCKER_CONTEXT, else the current one",
+    help: "One of docker's contexts; default: DOCKER_CONTEXT, else the one in use",
   },
   { name: 'tls', kind: 'switch', help: 'Use TLS, without asking who the engine is' },
   {

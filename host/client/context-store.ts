@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { changeDockerConfig, dockerDirectory } from '../docker-config-file.ts';
+import { changeDockerConfig, type DockerPlugins, dockerDirectory } from '../docker-config-file.ts';
 import { GantryError } from '../errors.ts';
 import { DEFAULT_CONTEXT, type TlsFiles } from './target.ts';
 
@@ -114,10 +114,10 @@ export function removeContext(name: string): void {
     rmSync(directory, { recursive: true, force: true });
 }
 
-/** Which one holds from now on; docker's clients follow it too. */
-export function setCurrentContext(name: string): void {
-  changeDockerConfig<{ currentContext: string }>(({ currentContext: _before, ...others }) => ({
-    ...others,
-    ...(name === DEFAULT_CONTEXT ? {} : { currentContext: name }),
-  }));
+/** Which one gantry uses from now on; docker's own current context stays as it is. */
+export function setUsedContext(name: string): void {
+  changeDockerConfig<DockerPlugins>(({ plugins: { gantry: _before, ...others } = {}, ...file }) => {
+    const plugins = { ...others, ...(name === DEFAULT_CONTEXT ? {} : { gantry: { context: name } }) };
+    return Object.keys(plugins).length === 0 ? file : { ...file, plugins };
+  });
 }

@@ -1,6 +1,6 @@
-// Which engine the command line talks to: -c, -H, GANTRY_HOST, DOCKER_HOST, DOCKER_CONTEXT, docker's current context, else this
-// user's own. Every command runs through here: what only far engines need is loaded for them alone.
-import { readDockerConfig } from '../docker-config-file.ts';
+// Which engine the command line talks to: -c, -H, GANTRY_HOST, DOCKER_HOST, DOCKER_CONTEXT, what "gantry context use" chose, else
+// this user's own. Every command runs through here: what only far engines need is loaded for them alone.
+import { type DockerPlugins, readDockerConfig } from '../docker-config-file.ts';
 import { GantryError } from '../errors.ts';
 import { enginePaths } from '../paths.ts';
 import { DEFAULT_CONTEXT, type Endpoint, type Target, type TlsFiles } from './target.ts';
@@ -9,7 +9,15 @@ import { DEFAULT_CONTEXT, type Endpoint, type Target, type TlsFiles } from './ta
 export function currentContext(target: Target = {}, env: NodeJS.ProcessEnv = process.env): string {
   if (target.context) return target.context;
   if (target.host || env.GANTRY_HOST || env.DOCKER_HOST) return DEFAULT_CONTEXT;
-  return env.DOCKER_CONTEXT || readDockerConfig<{ currentContext: string }>().currentContext || DEFAULT_CONTEXT;
+  return env.DOCKER_CONTEXT || usedContext();
+}
+
+/**
+ * What "gantry context use" chose. Not docker's own current context: who has Docker Desktop beside gantry would never reach
+ * gantry. It stands where docker's clients keep what belongs to others.
+ */
+export function usedContext(): string {
+  return readDockerConfig<DockerPlugins>().plugins?.gantry?.context || DEFAULT_CONTEXT;
 }
 
 /** @throws {GantryError} INVALID_ARGUMENT, UNSUPPORTED for addresses that nothing can be reached at. */

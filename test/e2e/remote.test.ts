@@ -317,7 +317,12 @@ describe.skipIf(whyNoContainers())('an engine elsewhere', () => {
     });
     if (docker !== undefined) {
       expect(JSON.parse(asDocker('context', 'inspect', 'tls').stdout)).toEqual([found]);
-      expect(asDocker('version', '-f', '{{.Server.Platform.Name}}').stdout).toBe('gantry\n');
+      expect(asDocker('-c', 'tls', 'version', '-f', '{{.Server.Platform.Name}}').stdout).toBe('gantry\n');
+      // Each has a current one of its own, and docker keeps gantry's.
+      expect(asDocker('context', 'show').stdout).toBe('default\n');
+      expect(asDocker('context', 'use', 'through').status).toBe(0);
+      expect((await gantry('context', 'show')).stdout).toBe('tls\n');
+      expect(asDocker('context', 'use', 'default').status).toBe(0);
     }
     expect((await gantry('context', 'rm', 'tls')).stderr).toContain('is in use, set -f flag to force remove');
     expect((await gantry('context', 'rm', '-f', 'tls', 'through')).stdout).toBe('tls\nthrough\n');

@@ -1,8 +1,7 @@
 // `context`: named engines, in the store that docker's clients have.
 import { readFileSync } from 'node:fs';
-import { chooseEndpoint, currentContext } from '../../client/endpoint.ts';
+import { chooseEndpoint, currentContext, usedContext } from '../../client/endpoint.ts';
 import { DEFAULT_CONTEXT, type Target } from '../../client/target.ts';
-import { readDockerConfig } from '../../docker-config-file.ts';
 import { GantryError } from '../../errors.ts';
 import { type Command, MANY } from '../command.ts';
 import { forEachName } from '../each.ts';
@@ -84,9 +83,9 @@ const use: Command = {
   flags: [],
   args: [1, 1],
   async run({ args: [name = ''] }) {
-    const { readContext, setCurrentContext } = await store();
+    const { readContext, setUsedContext } = await store();
     if (name !== DEFAULT_CONTEXT) readContext(name);
-    setCurrentContext(name);
+    setUsedContext(name);
     process.stdout.write(`${name}\n`);
     process.stderr.write(`Current context is now "${name}"\n`);
     const stronger = ['GANTRY_HOST', 'DOCKER_HOST', 'DOCKER_CONTEXT'].find((variable) => process.env[variable]);
@@ -179,16 +178,16 @@ const rm: Command = {
   flags: [{ name: 'force', short: 'f', kind: 'switch', help: 'Remove a context that is in use too' }],
   args: [1, MANY],
   async run(parsed) {
-    const { readContext, removeContext, setCurrentContext } = await store();
+    const { readContext, removeContext, setUsedContext } = await store();
     const force = parsed.switch('force');
     return forEachName(parsed.args, async (name) => {
       if (name === DEFAULT_CONTEXT) throw new GantryError('INVALID_ARGUMENT', `Context "${name}" cannot be removed`);
-      const current = readDockerConfig<{ currentContext: string }>().currentContext === name;
+      const current = usedContext() === name;
       if (current && !force)
         throw new GantryError('IN_USE', `Context "${name}" is in use, set -f flag to force remove`);
       if (!force) readContext(name);
       removeContext(name);
-      if (current) setCurrentContext(DEFAULT_CONTEXT);
+      if (current) setUsedContext(DEFAULT_CONTEXT);
       return name;
     });
   },
