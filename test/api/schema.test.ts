@@ -3,8 +3,10 @@ import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Route } from '../../host/api/http.ts';
 import { allRoutes } from '../../host/api/routes.ts';
+import { API_VERSION } from '../../host/api/versions.ts';
 import type { Engine } from '../../host/engine/engine.ts';
 import { findDescription, readDescription } from '../helpers/api-description.ts';
+import { type Answer, typeProblems } from '../helpers/api-types.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation, until } from '../helpers/cli.ts';
 import { engineCall } from '../helpers/engine-call.ts';
@@ -57,6 +59,8 @@ describe.skipIf(whyNoContainers() || 'missing' in found)("docker's description",
   const called = new Set<string>();
   let wrong: string[] = [];
   let version = '';
+  /** Of the version that is asked for last. */
+  let answers: Answer[] = [];
 
   const described = (method: string, route: Route): boolean =>
     route.method === method && operations.includes(`${method} ${pattern(route)}`);
@@ -92,6 +96,8 @@ describe.skipIf(whyNoContainers() || 'missing' in found)("docker's description",
           ? lines(text)
           : [JSON.parse(text)];
     for (const value of values) wrong.push(...problems(method, plain, answer.status, value));
+    const operation = known === undefined ? `${method} ${plain}` : `${method} ${pattern(known)}`;
+    answers.push(...values.map((value) => ({ operation, status: answer.status, value })));
     return values[0] as T;
   };
   const lines = (text: string): unknown[] =>
@@ -275,13 +281,24 @@ describe.skipIf(whyNoContainers() || 'missing' in found)("docker's description",
   };
 
   it.each(['1.24', '1.41', '1.51'])('is kept to at version %s', async (wanted) => {
-    [version, wrong] = [wanted, []];
+    [version, wrong, answers] = [wanted, [], []];
     for (const part of [containers, images, networks, others]) await part();
     const gone = (line: string): boolean =>
       version === '1.51' && /must have required property '(VirtualSize|DockerVersion|Container)'/.test(line);
     expect(
       [...new Set(wrong)].filter((line) => !gone(line)).filter((line) => !quirks.some((quirk) => quirk.test(line))),
     ).toEqual([]);
+  });
+
+  it("is kept to in docker's own models of the newest version", () => {
+    expect(version).toBe(API_VERSION);
+    expect(typeProblems(answers)).toEqual([]);
+    const wrongly = (value: unknown): string =>
+      typeProblems([{ operation: 'GET /version', status: 200, value }]).join();
+    expect(wrongly({ Components: [{ Name: 'x', Version: 1 }] })).toMatch(
+      /200: .Components.Version: Type 'number' is not/,
+    );
+    expect(wrongly({ Components: null, Own: 1 })).toMatch(/^GET .version 200: .Own: [^,]*known properties, [^,]*$/);
   });
 
   it('finds what is not described', () => {
