@@ -12,6 +12,7 @@ export const ERRORS = {
   PATH_NOT_FOUND: { exit: 125, http: 404 },
   NAME_IN_USE: { exit: 125, http: 409 },
   INVALID_STATE: { exit: 125, http: 409 },
+  OTHER_VERSION: { exit: 125, http: 409 },
   IN_USE: { exit: 125, http: 409 },
   PORT_IN_USE: { exit: 125, http: 500 },
   COMMAND_NOT_EXECUTABLE: { exit: 126, http: 400 },

@@ -1,6 +1,7 @@
 // Attached streams: docker's hijacked connections and the eight-byte frames of stdout and stderr.
 import type { Duplex } from 'node:stream';
 import type { OutputSink } from '../backend.ts';
+import { GantryError } from '../errors.ts';
 import type { Call } from './http.ts';
 import { isBefore } from './versions.ts';
 
@@ -19,7 +20,7 @@ export interface Hijacked {
   /** What the client sends; `end` when it closes its half, `gone` when it is gone altogether. */
   input(listener: { data(chunk: Uint8Array): Promise<void> | void; end(): void; gone(): void }): void;
   end(): void;
-  /** Ends with a message where output would have been. */
+  /** Ends with a message, and its hint, where output would have been. */
   fail(raw: boolean, error: Error): void;
 }
 
@@ -80,8 +81,9 @@ export function hijack(call: Call, raw: boolean): Hijacked {
       source.resume();
     },
     end: () => void output.end(),
-    fail(rawOutput, { message }) {
-      const line = Buffer.from(`${message}\r\n`);
+    fail(rawOutput, error) {
+      const hint = error instanceof GantryError && error.hint ? `Hint: ${error.hint}\r\n` : '';
+      const line = Buffer.from(`${error.message}\r\n${hint}`);
       output.end(rawOutput ? line : stdcopyFrame('stderr', line));
     },
   };

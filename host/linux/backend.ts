@@ -182,7 +182,7 @@ function readInterfaceIndex(name: string): number | undefined {
 function otherVersion(frame: Frame): GantryError {
   const { planVersion } = readHello(frame);
   return new GantryError(
-    'INVALID_STATE',
+    'OTHER_VERSION',
     `Cannot enter the container: another version of gantry started it (its supervisor reads plans of version ${planVersion}, not ${PLAN_VERSION})`,
     {
       hint: 'Restart the container; until then ps, logs, stop, kill and rm work as ever',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { enginePaths } from '../../host/paths.ts';
 
-const program = join(import.meta.dirname, '../../dist/cli/main.js');
+const builtProgram = join(import.meta.dirname, '../../dist/cli/main.js');
 
 export interface Result {
   status: number;
@@ -18,6 +18,8 @@ export interface Installation {
   /** Of the engine's API. */
   socket: string;
   env: NodeJS.ProcessEnv;
+  /** The command line's entry; another one from now on, as after an upgrade, where it is set. */
+  program: string;
   gantry(...args: string[]): Promise<Result>;
   /** The same, with something on stdin. */
   pipe(input: string, ...args: string[]): Promise<Result>;
@@ -40,7 +42,7 @@ export function createInstallation(enter: string[] = [], node = process.execPath
 
   const [command = '', ...before] = [...enter, node, '--'];
   const start = (...args: string[]): ChildProcess =>
-    spawn(command, [...before, program, ...args], { env, stdio: 'pipe' });
+    spawn(command, [...before, installation.program, ...args], { env, stdio: 'pipe' });
 
   const pipe = (input: string, ...args: string[]): Promise<Result> =>
     new Promise((resolve, reject) => {
@@ -62,6 +64,7 @@ export function createInstallation(enter: string[] = [], node = process.execPath
     dataRoot,
     socket: enginePaths(dataRoot).socket,
     env,
+    program: builtProgram,
     gantry: (...args) => pipe('', ...args),
     pipe,
     start,

@@ -1,4 +1,5 @@
 // Health checks: probes in running containers, one at a time in each, and what they say in its record.
+import { GantryError } from '../../errors.ts';
 import type { Container } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { ExecInput, Execs } from '../exec.ts';
@@ -45,6 +46,8 @@ export function createHealthMonitor(execs: Execs, announce: Announce): HealthMon
       async () => {
         const result = await probe(execs, container, check, watch);
         if (watch.stopped) return;
+        // Nobody can look into it until it is restarted: what was known last stays, for the upgrade made nobody ill.
+        if (result === undefined) return leave(container);
         take(container, check, result);
         schedule(container, check, watch);
       },
@@ -90,8 +93,11 @@ const input: Omit<ExecInput, 'args'> = {
   detachKeys: '',
 };
 
-/** Runs the check once. Never rejects: what keeps it from running is a failure of the check. */
-async function probe(execs: Execs, container: Container, check: Check, watch: Watch): Promise<ProbeResult> {
+/**
+ * Runs the check once. Never rejects: what keeps it from running is a failure of the check. Undefined where another version
+ * of gantry started the container, which can then not be entered.
+ */
+async function probe(execs: Execs, container: Container, check: Check, watch: Watch): Promise<ProbeResult | undefined> {
   const start = new Date().toISOString();
   const done = (exitCode: number, output: string): ProbeResult => ({
     start,
@@ -125,6 +131,7 @@ async function probe(execs: Execs, container: Container, check: Check, watch: Wa
       `Health check exceeded timeout (${goDuration(check.timeout)})${output === '' ? '' : `: ${output}`}`,
     );
   } catch (error) {
+    if (error instanceof GantryError && error.code === 'OTHER_VERSION') return undefined;
     return done(-1, (error as Error).message);
   } finally {
     delete watch.abort;
