@@ -25,6 +25,8 @@ import type { Change, Unpacker } from './unpack.ts';
 export interface PullRequest {
   platform?: Platform | undefined;
   credentials?: Credentials | undefined;
+  /** Who wants it has gone; a layer that another pull waits for is fetched by that one. */
+  signal?: AbortSignal | undefined;
   progress?: (line: Progress) => void;
 }
 
@@ -207,7 +209,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       const isHello = name === HELLO || name === `${HELLO}:latest`;
       return isHello && lookUp(catalog, name) === undefined ? imageOf(await ensureHello()) : findKnown(name);
     },
-    async pull(name, { platform, credentials, progress = () => {} } = {}) {
+    async pull(name, { platform, credentials, signal, progress = () => {} } = {}) {
       const reference = parseReference(name);
       if (familiarName(reference) === HELLO) {
         const image = await imageOf(await ensureHello());
@@ -220,6 +222,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
             platform: platform ?? hostPlatform(),
             wanted: platform,
             credentials,
+            signal,
             progress,
           }),
         // As with docker: who names a digest gets no tag.

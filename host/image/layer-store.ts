@@ -8,8 +8,8 @@ import type { Unpacker } from './unpack.ts';
 
 export interface LayerStore {
   has(diffId: string): Promise<boolean>;
-  /** Makes a layer from what `open` gives; nothing of it is seen before it is whole. Who makes the same one waits. @throws {GantryError} DIGEST_MISMATCH, INVALID_ARCHIVE, DISK_FULL. */
-  add(diffId: string, open: () => AsyncIterable<Uint8Array>): Promise<void>;
+  /** Makes a layer from what `open` gives; nothing of it is seen before it is whole. Who makes the same one waits. `signal` tells that a failure is of who made it only. @throws {GantryError} DIGEST_MISMATCH, INVALID_ARCHIVE, DISK_FULL. */
+  add(diffId: string, open: () => AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   /** Bytes of the layer's files. */
   size(diffId: string): Promise<number>;
   /** Directory of the layer's tree, in overlayfs' format of whiteouts. */
@@ -22,7 +22,7 @@ export interface LayerStore {
 export function createLayerStore(directory: string, unpacker: Unpacker): LayerStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const pathOf = (diffId: string): string => join(directory, diffId.slice('sha256:'.length));
-  const working = new Map<string, Promise<void>>();
+  const working = new Map<string, { made: Promise<void>; signal: AbortSignal | undefined }>();
   // Half-made and half-removed layers of an engine that died.
   for (const name of readdirSync(directory))
     if (name.startsWith('new-') || name.startsWith('old-')) void unpacker.remove(join(directory, name)).catch(() => {});
@@ -61,11 +61,17 @@ export function createLayerStore(directory: string, unpacker: Unpacker): LayerSt
         () => true,
         () => false,
       ),
-    async add(diffId, open) {
-      const before = working.get(diffId);
-      if (before !== undefined) return before;
+    async add(diffId, open, signal) {
+      for (let before = working.get(diffId); before !== undefined; before = working.get(diffId)) {
+        try {
+          return await before.made;
+        } catch (error) {
+          // Whoever made it has gone: the next of those who wait does.
+          if (!before.signal?.aborted) throw error;
+        }
+      }
       const made = make(diffId, open()).finally(() => working.delete(diffId));
-      working.set(diffId, made);
+      working.set(diffId, { made, signal });
       return made;
     },
     async size(diffId) {

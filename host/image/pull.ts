@@ -17,6 +17,8 @@ export interface PullOptions {
   /** What the user asked for by name: nothing else will do. */
   wanted?: Platform | undefined;
   credentials?: Credentials | undefined;
+  /** Ends the pull, and what it has half. */
+  signal?: AbortSignal | undefined;
   progress: (line: Progress) => void;
 }
 
@@ -35,19 +37,20 @@ export async function pullImage(
   layers: LayerStore,
   options: PullOptions,
 ): Promise<Pulled> {
+  const { signal } = options;
   for (const mirror of mirrorsOf(reference.registry)) {
-    const registry = createRegistry(reference, { mirror });
+    const registry = createRegistry(reference, { mirror, signal });
     try {
       return await pullFrom(registry, reference, content, layers, options);
     } catch (error) {
       // What a mirror has not, or cannot give, the registry itself may have.
-      if (!(error instanceof GantryError) || error.code === 'DISK_FULL') throw error;
+      if (!(error instanceof GantryError) || error.code === 'DISK_FULL' || signal?.aborted) throw error;
     } finally {
       registry.close();
     }
   }
   const credentials = options.credentials ?? (await storedCredentials(reference.registry));
-  const registry = createRegistry(reference, { credentials });
+  const registry = createRegistry(reference, { credentials, signal });
   try {
     return await pullFrom(registry, reference, content, layers, options);
   } finally {
@@ -94,7 +97,7 @@ async function pullFrom(
   const found = blobs.map((blob, index) => ({ blob, diffId: diffIds[index]! }));
   for (const { blob } of found) options.progress({ id: shortId(blob.digest), status: 'Pulling fs layer' });
   await eachLimited(found, CONCURRENT_LAYERS, ({ blob, diffId }) =>
-    fetchLayer(registry, content, layers, blob, diffId, options.progress),
+    fetchLayer(registry, content, layers, blob, diffId, options),
   );
   return {
     id: config.digest,
@@ -168,7 +171,7 @@ async function fetchLayer(
   layers: LayerStore,
   { digest, size }: Descriptor,
   diffId: string,
-  progress: (line: Progress) => void,
+  { progress, signal }: PullOptions,
 ): Promise<void> {
   const id = shortId(digest);
   if (await layers.has(diffId)) {
@@ -181,7 +184,7 @@ async function fetchLayer(
     progress({ id, status: 'Pull complete' });
     return;
   }
-  await layers.add(diffId, () => decompress(storing(registry, content, { digest, size }, progress)));
+  await layers.add(diffId, () => decompress(storing(registry, content, { digest, size }, progress)), signal);
   progress({ id, status: 'Pull complete' });
 }
 

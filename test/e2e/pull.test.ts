@@ -1,6 +1,7 @@
 // Pulling on bad days: cut connections, refusals, limits, a killed engine; and what is shown, named and shared.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
@@ -199,6 +200,50 @@ describe.skipIf(whyNoContainers() || whyNoServerImages())('pull', () => {
       );
       await ok('rmi', name);
       expect(await ok('images', '-q')).toBe('');
+    });
+  });
+
+  describe('ends with the client that asked for it', () => {
+    /** Asks and waits until a layer is half there; @returns what goes away. */
+    const begin = async (name: string): Promise<() => void> => {
+      const client = request({
+        ...{ socketPath: here.socket, method: 'POST' },
+        path: `/v1.41/images/create?fromImage=${encodeURIComponent(image(name))}&tag=latest`,
+      });
+      client.on('error', () => {}).end();
+      await until(() => listed('layers').some((layer) => layer.startsWith('new-')), 'a layer under way');
+      await until(() => listed('ingest').length > 0, 'a blob under way');
+      return () => client.destroy();
+    };
+
+    it('and leaves nothing, here or at the registry', async () => {
+      front.behave((path) => (isBlob(path) ? { holdAfter: 100_000, until: new Promise(() => {}) } : undefined));
+      const leave = await begin('nginx');
+      expect(await front.connections()).toBeGreaterThan(0);
+      leave();
+      await until(async () => (await front.connections()) === 0, 'the connections to end');
+      await until(() => listed('ingest').length === 0, 'the blobs to go');
+      await until(() => listed('layers').every((name) => !name.startsWith('new-')), 'the layers to go');
+      expect(await ok('images', '-q')).toBe('');
+      expectTidy();
+    });
+
+    it('but not for another that waits for the same', async () => {
+      let release = (): void => {};
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      front.behave((path) => (isBlob(path) ? { holdAfter: 100_000, until: held } : undefined));
+      const [layer] = await layersOf('busybox');
+      const asked = (): number => front.blobs().filter((path) => path.includes(layer!)).length;
+      const leave = await begin('busybox');
+      const other = gantry('pull', image('busybox'));
+      await until(() => front.seen.filter(({ path }) => path.includes('/manifests/')).length >= 4, 'the other to ask');
+      leave();
+      await until(() => asked() === 2, 'the other to fetch it');
+      release();
+      expect(await other).toMatchObject({ status: 0, stderr: '' });
+      expectTidy();
     });
   });
 

@@ -28,6 +28,8 @@ export interface Front {
   seen: Seen[];
   /** Paths of the blobs that were asked for. */
   blobs(): string[];
+  /** Connections that clients have open. */
+  connections(): Promise<number>;
   behave(mischief: (path: string, seenBefore: number) => Mischief | undefined): void;
   close(): Promise<void>;
 }
@@ -62,6 +64,10 @@ export async function startFront(registry: string): Promise<Front> {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
     blobs: () => seen.map(({ path }) => path).filter((path) => path.includes('/blobs/')),
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
     behave(next) {
       mischief = next;
       seen.length = 0;

@@ -23,10 +23,13 @@ export function imageRoutes(engine: Engine): Route[] {
     const name = tag === '' || /@|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
     const auth = credentialsOf(call.request.headers['x-registry-auth']);
     const wanted = call.query.get('platform');
+    const gone = new AbortController();
+    call.response.once('close', () => gone.abort());
     return withProgress(call, async (line) => {
       const { image, digest, upToDate } = await images.pull(name, {
         ...(wanted ? { platform: platformOf(wanted) } : {}),
         ...(auth ? { credentials: auth } : {}),
+        signal: gone.signal,
         progress: (step) => line(progressJson(step)),
       });
       line({ status: `Digest: ${digest}` });

@@ -9,7 +9,7 @@ const ERROR_MAX = 1 << 16;
 /** Nobody listens, nobody is called so, or nobody can tell who it is: waiting does not help. */
 export function isHopeless({ code = '' }: NodeJS.ErrnoException): boolean {
   return (
-    /^(ECONNREFUSED|ENOTFOUND|EPROTO|ERR_SSL_WRONG_VERSION_NUMBER)$/.test(code) ||
+    /^(ABORT_ERR|ECONNREFUSED|ENOTFOUND|EPROTO|ERR_SSL_WRONG_VERSION_NUMBER)$/.test(code) ||
     isCertificateError(code) ||
     isClientRefused(code)
   );

@@ -1,4 +1,5 @@
 // Requests to one repository of a registry: logins, retries with growing pauses, http where it may be.
+import { setTimeout } from 'node:timers/promises';
 import { GantryError } from '../../errors.ts';
 import type { Credentials } from './credentials.ts';
 import type { Reference } from '../reference.ts';
@@ -39,11 +40,13 @@ export interface SessionOptions {
   mirror?: string | undefined;
   /** Other repositories that are read, too. */
   alsoRead?: string[];
+  /** Gives up: what is under way, and the pauses between attempts. */
+  signal?: AbortSignal | undefined;
 }
 
 export function createSession(reference: Reference, verb: Attempt['verb'], options: SessionOptions = {}): Session {
-  const { credentials, mirror, alsoRead = [] } = options;
-  const transport = createTransport();
+  const { credentials, mirror, alsoRead = [], signal } = options;
+  const transport = createTransport(signal);
   const { host, mayBePlain, plainFirst } = endpointOf(mirror ?? reference.registry);
   const whole = verb === 'log in' || verb === 'search'; // Of the registry, of no repository.
   const name = whole ? reference.registry : `${reference.registry}/${reference.repository}`;
@@ -105,7 +108,7 @@ export function createSession(reference: Reference, verb: Attempt['verb'], optio
           throw await failure(answer, what, String(path), credentials);
         const seconds = Number(answer?.headers['retry-after'] ?? Number.NaN) * 1000;
         answer?.body.resume();
-        await pause(Number.isNaN(seconds) ? 250 * 2 ** attempt : Math.min(seconds, 10_000));
+        await pause(Number.isNaN(seconds) ? 250 * 2 ** attempt : Math.min(seconds, 10_000), signal);
       }
     },
     async requestOnce(path, ask) {
@@ -123,6 +126,7 @@ export function createSession(reference: Reference, verb: Attempt['verb'], optio
   };
 }
 
-export function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+/** @throws AbortError. */
+export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return setTimeout(milliseconds, undefined, signal ? { signal } : {});
 }

@@ -78,7 +78,7 @@ export function createRegistry(
           if (cause instanceof GantryError) throw cause;
           if (at > before) attempt = 0;
           if (attempt >= ATTEMPTS) throw session.unreachable(cause as Error);
-          await pause(100 * 2 ** attempt);
+          await pause(100 * 2 ** attempt, options.signal);
         }
       }
     },

@@ -31,7 +31,8 @@ const REDIRECTS_MAX = 5;
 /** A peer that is silent for so long is taken for gone. */
 const SILENCE_MS = 60_000;
 
-export function createTransport(): Transport {
+/** @param signal ends every request under way, and refuses more. */
+export function createTransport(signal?: AbortSignal): Transport {
   const agents = new Map<string, HttpAgent>();
   const agentOf = ({ protocol, host }: URL, proxy: URL | undefined): HttpAgent => {
     const key = `${protocol}//${host}`;
@@ -61,9 +62,10 @@ export function createTransport(): Transport {
         ...headers,
         ...(plainProxy ? { host: url.host, ...proxyAuthorization(proxy) } : {}),
       };
+      const common = { method, headers: all, ...(signal ? { signal } : {}) };
       const request = plainProxy
-        ? httpRequest(proxy, { method, headers: all, path: url.href, agent: agentOf(proxy, undefined) })
-        : start(url, { method, headers: all, agent: agentOf(url, proxy) });
+        ? httpRequest(proxy, { ...common, path: url.href, agent: agentOf(proxy, undefined) })
+        : start(url, { ...common, agent: agentOf(url, proxy) });
       request.setTimeout(SILENCE_MS, () =>
         request.destroy(Object.assign(new Error(`no answer for ${SILENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })),
       );
