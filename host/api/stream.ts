@@ -1,5 +1,6 @@
 // Attached streams: docker's hijacked connections and the eight-byte frames of stdout and stderr.
 import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { OutputSink } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import type { Call } from './http.ts';
@@ -12,6 +13,14 @@ export function stdcopyFrame(stream: 'stdout' | 'stderr', data: Uint8Array): Buf
   frame.writeUInt32BE(data.length, 4);
   frame.set(data, 8);
   return frame;
+}
+
+/** An archive as the answer. @param cancel ends whoever makes it where the client has gone, even before it began. */
+export async function sendTar({ response }: Call, tar: AsyncIterable<Uint8Array>, cancel: () => void): Promise<void> {
+  response.once('close', cancel);
+  if (response.destroyed) cancel();
+  // A failure on the way cuts the answer short: the client sees that it is not whole.
+  await pipeline(tar, response).catch(() => response.destroy());
 }
 
 export interface Hijacked {

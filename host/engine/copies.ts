@@ -34,11 +34,17 @@ export interface WriteOptions {
 export interface Copies {
   /** @throws {GantryError} PATH_NOT_FOUND in docker's words. */
   stat(container: Container, path: string): Promise<PathStat>;
-  read(container: Container, path: string): Promise<{ stat: PathStat; tar: AsyncGenerator<Uint8Array> }>;
+  read(container: Container, path: string): Promise<Reading & { stat: PathStat }>;
   /** The whole root, without what is mounted in it. */
-  exportRoot(container: Container): Promise<AsyncGenerator<Uint8Array>>;
+  exportRoot(container: Container): Promise<Reading>;
   /** Into a directory. */
   write(container: Container, path: string, tar: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void>;
+}
+
+export interface Reading {
+  tar: AsyncGenerator<Uint8Array>;
+  /** Nobody wants the rest, nor the beginning where nothing was read yet. */
+  cancel(): void;
 }
 
 interface Place {
@@ -171,17 +177,17 @@ export function createCopies(context: Context): Copies {
     async read(container, path) {
       const place = placeOf(path);
       const process = await start(container, 'pack', place);
-      const { output, ended } = listen(process, container, path);
+      const { output, ended, cancel } = listen(process, container, path);
       const found = await readStat(output, place);
       if (found === undefined) await ended;
-      return { stat: found!.stat, tar: tarOf(process, found!.rest, output, ended) };
+      return { stat: found!.stat, tar: tarOf(found!.rest, output, ended), cancel };
     },
     async exportRoot(container) {
       const process = await start(container, 'pack', wholeRoot);
-      const { output, ended } = listen(process, container, '/');
+      const { output, ended, cancel } = listen(process, container, '/');
       const found = await readStat(output, wholeRoot);
       if (found === undefined) await ended;
-      return tarOf(process, found!.rest, output, ended);
+      return { tar: tarOf(found!.rest, output, ended), cancel };
     },
     async write(container, path, tar, { keepKinds, ownedByUser }) {
       const owner = ownedByUser ? await ownerOf(container) : asArchived;
@@ -207,20 +213,15 @@ export function createCopies(context: Context): Copies {
   };
 }
 
-/** What came behind the stat, then the rest; whoever stops reading ends the process. */
+/** What came behind the stat, then the rest. */
 async function* tarOf(
-  process: RunningProcess,
   first: Buffer,
   output: AsyncGenerator<Uint8Array>,
   ended: Promise<void>,
 ): AsyncGenerator<Uint8Array> {
-  try {
-    if (first.length > 0) yield first;
-    yield* output;
-    await ended;
-  } finally {
-    process.signal(SIGKILL);
-  }
+  if (first.length > 0) yield first;
+  yield* output;
+  await ended;
 }
 
 const QUEUED_MAX = 1 << 20;
@@ -230,11 +231,12 @@ function listen(
   process: RunningProcess,
   container: Container,
   path: string,
-): { output: AsyncGenerator<Uint8Array>; ended: Promise<void> } {
+): { output: AsyncGenerator<Uint8Array>; ended: Promise<void>; cancel: () => void } {
   const queue: Uint8Array[] = [];
   let queued = 0;
   let complaint = '';
   let over = false;
+  let cancelled = false;
   let wake = (): void => {};
   /** Each frame that came while the queue was full waits for itself. */
   const waiting: (() => void)[] = [];
@@ -244,6 +246,7 @@ function listen(
         complaint = (complaint + Buffer.from(data)).slice(-4096);
         return undefined;
       }
+      if (cancelled) return undefined;
       queue.push(data.slice());
       queued += data.length;
       wake();
@@ -273,7 +276,13 @@ function listen(
         });
     }
   };
-  return { output: output(), ended };
+  const cancel = (): void => {
+    cancelled = true;
+    process.signal(SIGKILL);
+    // Its end comes behind the output that still waits.
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  return { output: output(), ended, cancel };
 }
 
 /** Undefined where the process ended before: its own words tell why. */

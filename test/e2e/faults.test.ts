@@ -76,7 +76,7 @@ describe.skipIf(whyNoContainers())('faults', () => {
     [['ps', '--filter', 'colour=red'], 1, "Invalid filter 'colour'"],
     [['images', '--format', '{{.Nothing}}'], 1, 'there is no field Nothing'],
     [['inspect', '-f', '{{.Id', 'box'], 1, 'unclosed action'],
-    [['-H', 'tcp://127.0.0.1:1', 'ps'], 1, 'only unix:// sockets are supported'],
+    [['-H', 'tcp://127.0.0.1:1', 'ps'], 1, 'Cannot connect to the engine at "tcp://127.0.0.1:1": ECONNREFUSED'],
     [['-H', 'unix:///absent.sock', 'ps'], 1, 'Cannot connect to the engine at "/absent.sock": ENOENT'],
   ] as [string[], number, string][])('%j', async (args, status, message) => {
     const before = await ok('ps', '-aq');

@@ -1,9 +1,9 @@
 // /containers/:id/archive: a container's files as tar, out and in.
-import { pipeline } from 'node:stream/promises';
 import type { PathStat } from '../../engine/copies.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { GantryError } from '../../errors.ts';
 import { type Call, flag, type Route, sendNothing } from '../http.ts';
+import { sendTar } from '../stream.ts';
 
 /** inode(7) → the bits of Go's io/fs.FileMode. */
 const formats = new Map([
@@ -58,14 +58,13 @@ export function archiveRoutes({ announce, copies, find }: Engine): Route[] {
       path,
       async handler(call) {
         const container = find(call.params.id!);
-        const { stat, tar } = await copies.read(container, pathOf(call));
+        const { stat, tar, cancel } = await copies.read(container, pathOf(call));
         announce(container, 'archive-path');
         call.response.writeHead(200, {
           'content-type': 'application/x-tar',
           'X-Docker-Container-Path-Stat': statHeader(stat),
         });
-        // A failure on the way cuts the answer short: the client sees that it is not whole.
-        await pipeline(tar, call.response).catch(() => call.response.destroy());
+        await sendTar(call, tar, cancel);
       },
     },
     {

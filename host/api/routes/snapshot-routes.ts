@@ -1,11 +1,11 @@
 // A container's own files: changes, export, commit; and import, the way back.
-import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../../engine/engine.ts';
 import { GantryError } from '../../errors.ts';
 import type { ImageConfig } from '../../types.ts';
 import { readHealthcheck } from '../fields/create-body.ts';
 import { readFields } from '../fields/fields.ts';
 import { type Call, flag, readJson, type Route, sendJson, withProgress } from '../http.ts';
+import { sendTar } from '../stream.ts';
 
 const kinds = { changed: 0, added: 1, deleted: 2 } as const;
 
@@ -67,10 +67,9 @@ export function snapshotRoutes({ snapshots, copies, find, announce }: Engine): R
       path: '/containers/:id/export',
       async handler(call) {
         const container = find(call.params.id!);
-        const tar = await copies.exportRoot(container);
+        const { tar, cancel } = await copies.exportRoot(container);
         call.response.writeHead(200, { 'content-type': 'application/x-tar' });
-        // A failure on the way cuts the answer short: the client sees that it is not whole.
-        await pipeline(tar, call.response).catch(() => call.response.destroy());
+        await sendTar(call, tar, cancel);
         announce(container, 'export');
       },
     },

@@ -95,8 +95,8 @@ void set_nonblocking(int fd) {
 
 // Who asked is gone before anything was done: nobody would know of what begins now.
 bool hung_up(const struct connection *connection) {
-    struct pollfd peer = {connection->fd, POLLRDHUP, 0};
-    return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP | POLLERR);
+    struct pollfd peer = {connection->fd, 0, 0}; // POLLHUP: it reads no more either.
+    return poll(&peer, 1, 0) > 0 && peer.revents & (POLLHUP | POLLERR);
 }
 
 bool any_full(void) {
