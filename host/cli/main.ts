@@ -41,9 +41,12 @@ async function main(argv: string[]): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const version = first === '--version' || first === '-v';
-  if (first?.startsWith('-') && !version) throw unknownFlag(first, 'gantry');
-  const found = await findCommand(version ? ['version'] : rest);
+  if (first === '--version' || first === '-v') {
+    process.stdout.write(`gantry version ${(await import('./system/system.ts')).VERSION}\n`);
+    return 0;
+  }
+  if (first?.startsWith('-')) throw unknownFlag(first, 'gantry');
+  const found = await findCommand(rest);
   const [{ createApi }, { chooseEndpoint }] = await Promise.all([
     import('../client/api.ts'),
     import('../client/endpoint.ts'),

@@ -27,6 +27,13 @@ describe.skipIf(whyNoContainers())('gantry', () => {
     expect(existsSync(here.dataRoot)).toBe(false);
   });
 
+  it('tells its version without an engine', async () => {
+    const unused = createInstallation();
+    expect(await unused.ok('--version')).toMatch(/^gantry version \d+\.\d+\.\d+$/);
+    expect(existsSync(join(unused.dataRoot, 'engine.lock'))).toBe(false);
+    await unused.close();
+  });
+
   describe('run', () => {
     it('prints the page of the embedded image, with the bridge', async () => {
       const page = await ok('run', '--rm', 'gantry/hello');

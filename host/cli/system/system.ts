@@ -5,7 +5,7 @@ import type { Command } from '../command.ts';
 import { compileTemplate } from '../format/template.ts';
 import { binarySize } from '../format/units.ts';
 
-const VERSION = '0.1.0';
+export const VERSION = '0.1.0';
 const API = '1.51';
 const format = {
   name: 'format',
