@@ -20,6 +20,13 @@ export interface CatalogEntry {
   taggedAt?: string;
 }
 
+/** What a plain layer was packed as for a registry. */
+export interface Packed {
+  digest: string;
+  /** Bytes. */
+  size: number;
+}
+
 interface CatalogFile {
   version: 1;
   /** Image ID (digest of its configuration) → entry. */
@@ -28,12 +35,15 @@ interface CatalogFile {
   tags: Record<string, string>;
   /** "docker.io/library/busybox@sha256:…" → image ID. */
   digests: Record<string, string>;
+  /** By diff ID. */
+  packed?: Record<string, Packed>;
 }
 
 export interface Catalog {
   readonly images: Readonly<Record<string, CatalogEntry>>;
   readonly tags: Readonly<Record<string, string>>;
   readonly digests: Readonly<Record<string, string>>;
+  readonly packed: Readonly<Record<string, Packed>>;
   /** Changes the tables and writes them; where the writing fails nothing has changed. */
   change(edit: (file: CatalogFile) => void): void;
 }
@@ -51,6 +61,9 @@ export function openCatalog(directory: string): Catalog {
     },
     get digests() {
       return file.digests;
+    },
+    get packed() {
+      return file.packed ?? {};
     },
     change(edit) {
       const next = structuredClone(file);

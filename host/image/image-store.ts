@@ -21,6 +21,7 @@ import { familiarKey, planRemoval, sweep } from './remove.ts';
 import { saveArchive } from './save.ts';
 import { type Found, searchRegistry } from './registry/search.ts';
 import type { Change, Unpacker } from './unpack.ts';
+import { storeManifest } from './write-manifest.ts';
 
 export interface PullRequest {
   platform?: Platform | undefined;
@@ -142,9 +143,13 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     exclusively(async () => {
       const there = await Promise.all(arrived.layers.map(({ diffId }) => layers.has(diffId)));
       if (there.includes(false) || !(await content.has(arrived.id))) return false;
+      const stored = await Promise.all(arrived.layers.map((layer) => storedLayer(layer, catalog, content)));
+      const blobs = stored.map(({ blob }) => blob);
+      const known = catalog.images[arrived.id]?.manifest;
+      const manifest = arrived.manifest ?? known ?? (await storeManifest(arrived.id, blobs, content));
       const entry: CatalogEntry = {
-        layers: await Promise.all(arrived.layers.map((layer) => storedLayer(layer, catalog, content))),
-        ...(arrived.manifest ? { manifest: arrived.manifest } : {}),
+        layers: stored,
+        ...(manifest ? { manifest } : {}),
         addedAt: new Date().toISOString(),
       };
       catalog.change((file) => {
@@ -290,6 +295,13 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
           credentials,
           progress,
           neighbours: ({ blob }) => neighboursOf(catalog, reference, blob),
+          packed: {
+            get: (diffId) => catalog.packed[diffId],
+            keep: (diffId, packed) =>
+              catalog.change((file) => {
+                file.packed = { ...file.packed, [diffId]: packed };
+              }),
+          },
         }),
       );
     },
@@ -328,6 +340,8 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         delete file.digests[key];
       }
       if (deletes) delete file.images[id];
+      const left = new Set(Object.values(file.images).flatMap(({ layers }) => layers.map(({ diffId }) => diffId)));
+      for (const diffId of Object.keys(file.packed ?? {})) if (!left.has(diffId)) delete file.packed?.[diffId];
     });
     parsed.delete(id);
     const untagged = names.map(familiarKey);

@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { GantryError } from '../errors.ts';
 import type { Platform, Progress } from '../types.ts';
+import { checkIsImage, imagesOf } from './artifact.ts';
 import type { CatalogEntry } from './catalog.ts';
 import type { ContentStore } from './content-store.ts';
 import { decompress } from './decompress.ts';
@@ -45,11 +46,11 @@ export async function loadArchive(
     if ((await content.size(digest)) > MANIFEST_MAX) throw damaged(`"${name}" is larger than ${MANIFEST_MAX} bytes`);
     return content.read(digest);
   };
+  const layout = async (): Promise<Source[] | undefined> =>
+    files.has('index.json') ? layoutImages(await read('index.json'), 'index.json', read, platform) : undefined;
   const found = files.has('manifest.json')
-    ? dockerImages(dockerManifests(await read('manifest.json')), files)
-    : files.has('index.json')
-      ? await layoutImages(await read('index.json'), 'index.json', read, platform)
-      : undefined;
+    ? withManifests(dockerImages(dockerManifests(await read('manifest.json')), files), await layout().catch(() => []))
+    : await layout();
   if (found === undefined) throw damaged('it holds neither manifest.json nor index.json');
   for (const tag of found.flatMap(({ tags }) => tags)) checkTag(tag);
   const loaded: Loaded[] = [];
@@ -142,6 +143,16 @@ function dockerImages(manifests: DockerManifest[], files: Files): Source[] {
   }));
 }
 
+/** Archives of today are a layout, too: the manifest there is what the image's digest is of. */
+function withManifests(images: Source[], others: Source[] = []): Source[] {
+  const isSame = (a: Source, b: Source): boolean =>
+    a.configDigest === b.configDigest && a.blobs.join() === b.blobs.join();
+  return images.map((image) => {
+    const manifest = others.find((other) => isSame(image, other))?.manifest;
+    return manifest === undefined ? image : { ...image, manifest };
+  });
+}
+
 /** Every image of an index that suits, whatever indexes lie between; each blob is what its digest says. */
 async function layoutImages(
   bytes: Buffer,
@@ -154,16 +165,25 @@ async function layoutImages(
   const document = parseManifest(bytes, '', what);
   if (document.kind === 'image' || depth > INDEX_DEPTH_MAX) throw damaged(`"${what}" is no index that can be used`);
   const found: Source[] = [];
-  const suitable = document.manifests.filter(
+  const suitable = imagesOf(document.manifests).filter(
     (entry) => entry.platform === undefined || matchesPlatform(entry.platform, platform),
   );
   if (suitable.length === 0) throw damaged(`it has no image for ${platform.os}/${platform.architecture}`);
+  let other: { error: unknown } | undefined;
   for (const { annotations, digest } of suitable) {
     const named = NAME_ANNOTATIONS.flatMap((key) => annotations?.[key] ?? []).slice(0, 1);
     const tags = named.length > 0 ? named : inherited;
     const name = `blobs/${digest.replace(':', '/')}`;
     const inner = await read(name, digest);
     const manifest = parseManifest(inner, '', name);
+    if (manifest.kind === 'image') {
+      try {
+        checkIsImage(manifest, 'load', tags[0] ?? shortId(digest));
+      } catch (error) {
+        other ??= { error }; // Beside images: left out.
+        continue;
+      }
+    }
     if (manifest.kind === 'index') found.push(...(await layoutImages(inner, name, read, platform, tags, depth + 1)));
     else
       found.push({
@@ -173,6 +193,7 @@ async function layoutImages(
         manifest: digest,
       });
   }
+  if (found.length === 0 && other !== undefined) throw other.error;
   return found;
 }
 

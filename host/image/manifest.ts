@@ -9,17 +9,21 @@ export interface Descriptor {
   digest: string;
   size: number;
   platform?: Platform;
+  /** Of what is no image. */
+  artifactType?: string;
   annotations?: Record<string, string>;
 }
 
 export type ManifestDocument =
   | { kind: 'index'; manifests: Descriptor[] }
-  | { kind: 'image'; config: Descriptor; layers: Descriptor[] };
+  | { kind: 'image'; config: Descriptor; layers: Descriptor[]; artifactType?: string };
 
 /** What registries accept, too (distribution: 4 MiB). */
 export const MANIFEST_MAX = 4 * 1024 * 1024;
 /** Index in index and so on: more makes no sense. */
 export const INDEX_DEPTH_MAX = 4;
+
+const SCHEMA_1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(prettyjws|json)$/;
 
 const kinds: Record<string, 'index' | 'image'> = {
   'application/vnd.oci.image.index.v1+json': 'index',
@@ -47,6 +51,10 @@ export function parseManifest(bytes: Uint8Array, mediaType: string, what: string
   const own = typeof json.mediaType === 'string' ? json.mediaType : '';
   if (own !== '' && mediaType in kinds && own !== mediaType)
     throw wrong(`it calls itself "${own}" and was sent as "${mediaType}"`);
+  if (json.schemaVersion === 1 || SCHEMA_1.test(own || mediaType))
+    throw new GantryError('UNSUPPORTED', `Cannot use the manifest of "${what}": it is of Docker's old schema 1`, {
+      hint: 'Registries gave it up: push the image anew with a docker of 1.10 or later',
+    });
   const isIndex = json.manifests !== undefined;
   const isImage = json.config !== undefined || json.layers !== undefined;
   if (isIndex && isImage) throw wrong('it is an index and a manifest at once');
@@ -63,6 +71,7 @@ export function parseManifest(bytes: Uint8Array, mediaType: string, what: string
     kind,
     config: descriptor(json.config, 'config', wrong),
     layers: list(json.layers, 'layers'),
+    ...(typeof json.artifactType === 'string' ? { artifactType: json.artifactType } : {}),
   } as ManifestDocument;
 }
 

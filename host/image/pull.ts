@@ -1,6 +1,7 @@
 // From a reference to blobs and layers: index → manifest → configuration, layers side by side.
 import { GantryError } from '../errors.ts';
 import type { Platform, Progress } from '../types.ts';
+import { checkIsImage, choosePlatform } from './artifact.ts';
 import type { CatalogEntry } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
 import { type Credentials, storedCredentials } from './registry/credentials.ts';
@@ -69,10 +70,12 @@ async function pullFrom(
   const top = await fetchManifest(registry, reference.digest ?? reference.tag ?? 'latest', reference.digest, name);
   let document = parseManifest(top.bytes, top.mediaType, name);
   let manifestDigest = digestOf(top.bytes);
+  let { wanted } = options;
   const digest = manifestDigest;
   await content.put(top.bytes);
   if (document.kind === 'index') {
-    const chosen = choose(document.manifests, options.platform, name);
+    const chosen = choosePlatform(document.manifests, options.platform, name);
+    if (chosen.platform === undefined) wanted = options.platform; // Its configuration tells.
     const inner = await fetchManifest(registry, chosen.digest, chosen.digest, name);
     document = parseManifest(inner.bytes, inner.mediaType, name);
     await content.put(inner.bytes);
@@ -80,13 +83,14 @@ async function pullFrom(
   }
   if (document.kind === 'index')
     throw new GantryError('INVALID_ARCHIVE', `Cannot pull "${name}": its index leads to another index`);
+  checkIsImage(document, 'pull', name);
   const { config, layers: blobs } = document;
   const bytes = await fetchSmall(registry, content, config);
   const { diffIds, platform } = parseImageConfig(bytes, name);
-  if (options.wanted !== undefined && !matchesPlatform(platform, options.wanted))
+  if (wanted !== undefined && !matchesPlatform(platform, wanted))
     throw new GantryError(
       'IMAGE_NOT_FOUND',
-      `Cannot pull "${name}": no matching manifest for ${options.wanted.os}/${options.wanted.architecture}`,
+      `Cannot pull "${name}": no matching manifest for ${wanted.os}/${wanted.architecture}`,
       { hint: `It is there for ${platform.os}/${platform.architecture}` },
     );
   if (diffIds.length !== blobs.length)
@@ -131,21 +135,6 @@ export async function fetchManifest(
       },
     );
   return manifest;
-}
-
-function choose(manifests: Descriptor[], wanted: Platform, name: string): Descriptor {
-  const found = manifests.find(({ platform }) => platform !== undefined && matchesPlatform(platform, wanted));
-  if (found !== undefined) return found;
-  const there = manifests.flatMap(({ platform }) =>
-    platform && platform.os !== 'unknown' ? [`${platform.os}/${platform.architecture}`] : [],
-  );
-  throw new GantryError(
-    'IMAGE_NOT_FOUND',
-    `Cannot pull "${name}": no matching manifest for ${wanted.os}/${wanted.architecture}`,
-    {
-      hint: `It is there for ${[...new Set(there)].join(', ') || 'no platform'}`,
-    },
-  );
 }
 
 const SMALL_MAX = 8 * 1024 * 1024;

@@ -1,9 +1,10 @@
 // `save`: images as one tar that is both a docker-archive and an OCI layout.
 import { once } from 'node:events';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, CatalogEntry } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
 import { GantryError } from '../errors.ts';
 import { parseReference } from './reference.ts';
+import { originalManifest, packedLayer, writeManifest } from './write-manifest.ts';
 
 export interface Saved {
   id: string;
@@ -47,26 +48,15 @@ export async function* saveArchive(
       if (entry === undefined) throw new GantryError('IMAGE_NOT_FOUND', `Cannot save "${id}": No such image`);
       for (const layer of entry.layers) await blob(layer.blob);
       await blob(id);
-      const manifest = JSON.stringify({
-        schemaVersion: 2,
-        mediaType: 'application/vnd.oci.image.manifest.v1+json',
-        config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: id, size: await content.size(id) },
-        layers: await Promise.all(
-          entry.layers.map(async (layer) => ({
-            mediaType: `application/vnd.oci.image.layer.v1.tar${await compression(content, layer.blob)}`,
-            digest: layer.blob,
-            size: await content.size(layer.blob),
-          })),
-        ),
-      });
-      const digest = digestOf(Buffer.from(manifest));
+      const manifest = await manifestOf(id, entry, content);
+      const digest = digestOf(manifest);
       if (!written.has(digest)) file(blobPath(digest), manifest);
       written.add(digest);
       for (const tag of tags.length > 0 ? tags : [undefined])
         manifests.push({
           mediaType: 'application/vnd.oci.image.manifest.v1+json',
           digest,
-          size: Buffer.byteLength(manifest),
+          size: manifest.length,
           ...(tag === undefined ? {} : { annotations: namesOf(tag) }),
         });
       docker.push({ Config: blobPath(id), RepoTags: tags, Layers: entry.layers.map((layer) => blobPath(layer.blob)) });
@@ -80,6 +70,15 @@ export async function* saveArchive(
   for await (const chunk of tar) yield chunk as Uint8Array;
 }
 
+/** As it came, where that is of OCI's kind: layouts hold no other. */
+async function manifestOf(id: string, entry: CatalogEntry, content: ContentStore): Promise<Buffer> {
+  const blobs = entry.layers.map(({ blob }) => blob);
+  const original = await originalManifest(entry, id, blobs, content);
+  if (original?.mediaType === 'application/vnd.oci.image.manifest.v1+json') return original.bytes;
+  const layers = await Promise.all(blobs.map((blob) => packedLayer(content, blob)));
+  return writeManifest({ digest: id, size: await content.size(id) }, layers, 'oci').bytes;
+}
+
 /** containerd and docker read the whole name, skopeo and umoci the tag. */
 function namesOf(tag: string): Record<string, string> {
   const { registry, repository, tag: short = 'latest' } = parseReference(tag);
@@ -87,14 +86,4 @@ function namesOf(tag: string): Record<string, string> {
     'io.containerd.image.name': `${registry}/${repository}:${short}`,
     'org.opencontainers.image.ref.name': short,
   };
-}
-
-/** As media types say it, told by the first bytes. */
-export async function compression(content: ContentStore, digest: string): Promise<string> {
-  for await (const chunk of content.stream(digest)) {
-    const head = Buffer.from(chunk as Uint8Array).subarray(0, 4);
-    if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) return '+gzip';
-    return head.length === 4 && head.readUInt32LE(0) === 0xfd2fb528 ? '+zstd' : '';
-  }
-  return '';
 }

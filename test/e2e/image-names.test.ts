@@ -1,6 +1,8 @@
 // Names of images: who may take them away, what goes with them, what is kept; by docker's rules and in its words.
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { digestOf } from '../../host/image/content-store.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation } from '../helpers/cli.ts';
 import { engineCall } from '../helpers/engine-call.ts';
@@ -88,6 +90,20 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('names of images', () => {
     expect((await call('GET', `/images/${far}/json?platform=${platform('s390x')}`)).status).toBe(404);
     expect((await call('GET', `/images/${far}/json?platform=x&manifests=1`)).status).toBe(400);
     await ok('rmi', '-f', json.Id);
+    // What came without a manifest, or was made here, has one as well.
+    await ok('load', '-q', '-i', archive);
+    await ok('run', '--name', 'made', '--network', 'none', 'box:1', 'touch', '/made');
+    await ok('commit', 'made', 'made:1');
+    await ok('rm', 'made');
+    for (const name of ['box:1', 'made:1']) {
+      const { Descriptor } = (await call('GET', `/images/${name}/json`)).json;
+      const bytes = readFileSync(join(here.dataRoot, 'blobs/sha256', Descriptor.digest.slice('sha256:'.length)));
+      const written = JSON.parse(bytes.toString());
+      expect(Descriptor).toEqual({ mediaType: written.mediaType, digest: digestOf(bytes), size: bytes.length });
+      expect(written.config.digest).toBe(await idOf(name));
+    }
+    await ok('rmi', 'made:1', 'box:1');
+    expect(readdirSync(join(here.dataRoot, 'blobs/sha256'))).toEqual([]);
   });
 
   it('containers keep an image: running ones against force, stopped ones without a name', async () => {

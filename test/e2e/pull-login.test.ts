@@ -1,8 +1,7 @@
 // Logging in and trusting: token servers, passwords, identity tokens, certificates; against a registry that checks them.
 import { execFileSync } from 'node:child_process';
-import { createPrivateKey, createSign, randomUUID, X509Certificate } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,50 +11,9 @@ import { createInstallation } from '../helpers/cli.ts';
 import { startRegistry, type TestRegistry, whyNoRegistry } from '../helpers/registry.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 import { temporaryDirectory } from '../helpers/server-images.ts';
+import { REFRESH, startTokenServer } from '../helpers/token-server.ts';
 
 const SERVICE = 'the crane yard';
-const REFRESH = 'a-refresh-token';
-
-/** A token server as the distribution project specifies it: it signs what docker-registry then verifies. */
-async function startTokenServer(
-  directory: string,
-): Promise<{ server: Server; realm: string; asked: string[]; certificate: string }> {
-  const { certificate, key } = makeCertificate(directory, 'token', makeAuthority(directory, 'token-ca'));
-  const chain = [new X509Certificate(readFileSync(certificate)).raw.toString('base64')];
-  const privateKey = createPrivateKey(readFileSync(key));
-  const asked: string[] = [];
-  const sign = (scope: string): string => {
-    const [type, name, actions = ''] = scope.split(':');
-    const now = Math.floor(Date.now() / 1000);
-    const claims = {
-      ...{ iss: 'test', sub: 'crane', aud: SERVICE, exp: now + 300, nbf: now - 10, iat: now, jti: randomUUID() },
-      access: [{ type, name, actions: actions.split(',') }],
-    };
-    const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-    const text = `${encode({ typ: 'JWT', alg: 'RS256', x5c: chain })}.${encode(claims)}`;
-    return `${text}.${createSign('RSA-SHA256').update(text).sign(privateKey, 'base64url')}`;
-  };
-  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const url = new URL(request.url ?? '', 'http://localhost');
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    const form = request.method === 'POST' ? new URLSearchParams(body) : url.searchParams;
-    const basic = Buffer.from((request.headers.authorization ?? '').replace(/^Basic /, ''), 'base64').toString();
-    const scope = form.get('scope') ?? '';
-    asked.push(`${request.method} ${form.get('service')} ${scope} ${basic}`);
-    const repository = scope.split(':')[1] ?? '';
-    const known = basic === 'crane:high' || (request.method === 'POST' && form.get('refresh_token') === REFRESH);
-    if (basic !== '' && !known) response.writeHead(401).end('{"details":"incorrect username or password"}');
-    // Anonymous clients get a token, too; it is good for public repositories only.
-    else
-      response.end(
-        JSON.stringify({ token: sign(known || repository.startsWith('public/') ? scope : 'repository:nothing:pull') }),
-      );
-  };
-  const server = createServer((request, response) => void answer(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { server, realm: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`, asked, certificate };
-}
 
 describe.skipIf(whyNoContainers() || whyNoRegistry())('pull', () => {
   const here = createInstallation();
@@ -98,13 +56,19 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('pull', () => {
   });
 
   it('gets tokens, for itself or for who logged in', async () => {
-    const { server, realm, asked, certificate } = await startTokenServer(work);
-    closing.push(() => new Promise<void>((resolve) => server.close(() => resolve())));
-    const auth = `{token: {realm: "${realm}", service: "${SERVICE}", issuer: test, rootcertbundle: ${certificate}}}`;
+    const { asked, auth, fail, close } = await startTokenServer(work);
+    closing.push(close);
     const { host } = await start({ auth });
     forget();
     await ok('pull', `${host}/public/box:1`);
     expect(asked).toEqual([`GET ${SERVICE} repository:public/box:pull `]);
+    // A token server that is busy is asked again, but not for ever.
+    await ok('rmi', `${host}/public/box:1`);
+    fail(503, 2);
+    await ok('pull', `${host}/public/box:1`);
+    fail(429, 9);
+    expect((await gantry('pull', `${host}/private/box:1`)).stderr).toMatch(/toomanyrequests: .* answered 429\nHint:/);
+    fail(0, 0);
     const anonymous = await gantry('pull', `${host}/private/box:1`);
     expect(anonymous.stderr).toContain(
       `Cannot pull "${host}/private/box": pull access denied, it wants a login\nHint:`,

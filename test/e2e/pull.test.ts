@@ -101,22 +101,30 @@ describe.skipIf(whyNoContainers() || whyNoServerImages())('pull', () => {
     });
 
     it.each([
-      [429, 'toomanyrequests: slow down', 'limits how often'],
-      [503, 'come back', 'Try again later'],
-    ])('waits for a registry that answers %i, but not for ever', async (status, message, hint) => {
-      const answer = {
-        status,
-        headers: { 'retry-after': '0' },
-        body: JSON.stringify({ errors: [{ code: 'X', message }] }),
-      };
+      [429, 'toomanyrequests: slow down', '"{name}": toomanyrequests: slow down (100 in 6 hours)', 'wait, or log in'],
+      [503, 'come back', 'the registry answered 503: come back', 'Try again later'],
+    ])('waits for a registry that answers %i, but not for ever', async (status, message, said, hint) => {
+      const headers = { 'retry-after': '0', 'ratelimit-limit': '100;w=21600' };
+      const answer = { status, headers, body: JSON.stringify({ errors: [{ code: 'X', message }] }) };
       front.behave((path, before) => (path.includes('/manifests/') && before < 2 ? answer : undefined));
       await ok('pull', image('busybox'));
       front.behave(() => answer);
       const refused = await gantry('pull', image('busybox'));
-      expect(refused.stderr).toContain(`the registry answered ${status}: ${message}`);
+      expect(refused.stderr).toContain(said.replace('{name}', image('busybox')));
       expect(refused.stderr).toContain(hint);
       expect(refused.status).toBe(1);
+      expect(front.seen.length).toBeGreaterThan(2);
     });
+
+    it.each([['5000'], [new Date(Date.now() + 5_000_000).toUTCString()]])(
+      'does not wait for hours: Retry-After %s',
+      async (after) => {
+        front.behave(() => ({ status: 429, headers: { 'retry-after': after } }));
+        const { stderr } = await gantry('pull', image('busybox'));
+        expect(stderr).toMatch(/toomanyrequests: [^\n]+\nHint: .*wait 8[34] minutes, or log in/);
+        expect(front.seen).toHaveLength(1);
+      },
+    );
 
     it('follows redirects, and tells the login to nobody else', async () => {
       const elsewhere = await startFront(registry.host);

@@ -13,14 +13,20 @@ export interface Mischief {
   /** Passes on so many bytes and waits for this before it goes on. */
   holdAfter?: number;
   until?: Promise<void>;
+  /** Headers beside the registry's own. */
+  also?: Record<string, string>;
   /** Does not tell the registry which part is wanted. */
   ignoreRange?: boolean;
 }
 
 export interface Seen {
+  method: string;
   path: string;
   headers: IncomingMessage['headers'];
 }
+
+/** @param seenBefore how often this path was asked for. */
+export type Behaviour = (path: string, seenBefore: number, request: Seen) => Mischief | undefined;
 
 export interface Front {
   /** "127.0.0.1:PORT". */
@@ -30,20 +36,20 @@ export interface Front {
   blobs(): string[];
   /** Connections that clients have open. */
   connections(): Promise<number>;
-  behave(mischief: (path: string, seenBefore: number) => Mischief | undefined): void;
+  behave(mischief: Behaviour): void;
   close(): Promise<void>;
 }
 
 export async function startFront(registry: string): Promise<Front> {
   const seen: Seen[] = [];
-  let mischief: (path: string, seenBefore: number) => Mischief | undefined = () => undefined;
+  let mischief: Behaviour = () => undefined;
 
   const forward = (incoming: IncomingMessage, outgoing: ServerResponse, fault: Mischief): void => {
     const { range, ...others } = incoming.headers;
     const headers = fault.ignoreRange || range === undefined ? others : { ...others, range };
     const [host, port] = registry.split(':');
     const passed = httpRequest({ host, port, path: incoming.url, method: incoming.method, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      outgoing.writeHead(answer.statusCode ?? 500, { ...answer.headers, ...fault.also });
       void copy(answer, outgoing, fault);
     });
     passed.on('error', () => outgoing.destroy());
@@ -54,8 +60,9 @@ export async function startFront(registry: string): Promise<Front> {
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? '';
     const before = seen.filter((request) => request.path === path).length;
-    seen.push({ path, headers: incoming.headers });
-    const fault = mischief(path, before) ?? {};
+    const request = { method: incoming.method ?? '', path, headers: incoming.headers };
+    seen.push(request);
+    const fault = mischief(path, before, request) ?? {};
     if (fault.status === undefined) forward(incoming, outgoing, fault);
     else outgoing.writeHead(fault.status, fault.headers).end(fault.body);
   });

@@ -66,6 +66,16 @@ export function bodyText({ body }: Answer): Promise<string> {
   return readBody(body, ERROR_MAX).then(String, () => '');
 }
 
+/** Seconds as a registry tells them, by number or by date (RFC 9110); undefined: it tells nothing. */
+export function retryAfter({ headers }: Answer): number | undefined {
+  const text = headers['retry-after'];
+  if (text === undefined) return undefined;
+  const seconds = Number(text);
+  if (!Number.isNaN(seconds)) return Math.max(0, seconds);
+  const until = Date.parse(text);
+  return Number.isNaN(until) ? undefined : Math.max(0, Math.ceil((until - Date.now()) / 1000));
+}
+
 export async function failure(
   answer: Answer,
   what: Attempt,
@@ -82,11 +92,35 @@ export async function failure(
       { hint: 'Check the spelling of name and tag' },
     );
   if (answer.status === 401 || answer.status === 403) return refused(what, credentials);
+  if (answer.status === 429) return tooMany(answer, what, said, credentials);
   return new GantryError(
     'REGISTRY_FAILED',
     `Cannot ${verb} "${name}": the registry answered ${answer.status}${said ? `: ${said}` : ''}`,
-    {
-      hint: answer.status === 429 ? 'The registry limits how often one may pull; wait, or log in' : 'Try again later',
-    },
+    { hint: 'Try again later', details: { status: answer.status } },
   );
+}
+
+/** In docker's word, and with what the registry tells of its limit (Docker Hub: "ratelimit-limit: 100;w=21600"). */
+function tooMany(
+  answer: Answer,
+  { name, verb }: Attempt,
+  said: string | undefined,
+  credentials: Credentials | undefined,
+): GantryError {
+  const [, count, seconds] = /^(\d+)(?:;w=(\d+))?$/.exec(String(answer.headers['ratelimit-limit'] ?? '')) ?? [];
+  const limit = count === undefined ? '' : ` (${count}${seconds ? ` in ${duration(Number(seconds))}` : ''})`;
+  const after = retryAfter(answer);
+  const wait = after ? `wait ${duration(after)}` : 'wait';
+  const reason = (said ?? 'the registry wants no more requests now').replace(/^toomanyrequests:\s*/i, '');
+  return new GantryError('REGISTRY_FAILED', `Cannot ${verb} "${name}": toomanyrequests: ${reason}${limit}`, {
+    hint: `The registry limits how often one may ${verb}: ${wait}${
+      credentials === undefined ? ', or log in with "gantry login"' : ''
+    }`,
+    details: { status: 429 },
+  });
+}
+
+function duration(seconds: number): string {
+  const [size, unit] = seconds >= 7200 ? [3600, 'hours'] : seconds >= 120 ? [60, 'minutes'] : [1, 'seconds'];
+  return `${Math.ceil(seconds / size)} ${unit}`;
 }

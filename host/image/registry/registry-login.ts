@@ -1,4 +1,5 @@
 // How one logs in at a registry: a challenge → the value of the Authorization header (distribution-spec, token authentication).
+import { setTimeout } from 'node:timers/promises';
 import { GantryError } from '../../errors.ts';
 import type { Credentials } from './credentials.ts';
 import { readBody, type Transport } from './transport.ts';
@@ -53,13 +54,23 @@ export async function authorize(
   const asked = scope !== undefined && !scopes.some((one) => covers(one, scope)) ? [scope, ...scopes] : scopes;
   const parameters = new URLSearchParams(asked.map((one) => ['scope', one]));
   if (service !== undefined) parameters.set('service', service);
-  const answer = await ask(transport, url, parameters, basic, credentials?.identityToken).catch((cause: Error) => {
-    throw new GantryError('REGISTRY_FAILED', `Cannot log in to "${registry}": ${url.host}: ${cause.message}`, {
-      hint: 'That is where the registry lets log in; check the network',
-      cause,
-    });
-  });
+  const answer = await askAgain(() => ask(transport, url, parameters, basic, credentials?.identityToken)).catch(
+    (cause: Error) => {
+      throw new GantryError('REGISTRY_FAILED', `Cannot log in to "${registry}": ${url.host}: ${cause.message}`, {
+        hint: 'That is where the registry lets log in; check the network',
+        cause,
+      });
+    },
+  );
   if ([400, 401, 403].includes(answer.status)) throw refused(what, credentials);
+  if (answer.status === 429)
+    throw new GantryError(
+      'REGISTRY_FAILED',
+      `Cannot log in to "${registry}": toomanyrequests: ${url.host} answered 429`,
+      {
+        hint: 'The registry limits how often one may log in: wait, or log in with "gantry login"',
+      },
+    );
   if (answer.status !== 200)
     throw new GantryError('REGISTRY_FAILED', `Cannot log in to "${registry}": ${url.host} answered ${answer.status}`, {
       hint: 'Try again later',
@@ -75,6 +86,21 @@ function covers(have: string, wanted: string): boolean {
     a.slice(0, -1).join(':') === b.slice(0, -1).join(':') &&
     (b.at(-1) ?? '').split(',').every((one) => actions.includes(one))
   );
+}
+
+const ATTEMPTS = 3;
+
+/** A token server that is busy, or out for a moment, is asked again. */
+async function askAgain(once: () => ReturnType<typeof ask>): ReturnType<typeof ask> {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await once().catch((error: NodeJS.ErrnoException) => {
+      if (attempt >= ATTEMPTS || error.code !== 'ECONNRESET') throw error;
+      return undefined;
+    });
+    const isBusy = answer === undefined || answer.status === 429 || answer.status >= 500;
+    if (answer !== undefined && (!isBusy || attempt >= ATTEMPTS)) return answer;
+    await setTimeout(250 * 2 ** attempt);
+  }
 }
 
 async function ask(

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { GantryError } from '../../errors.ts';
 import type { Reference } from '../reference.ts';
+import type { Answer } from './transport.ts';
 import { ATTEMPTS, createSession, pause, type SessionOptions } from './registry-session.ts';
 
 export interface Blob {
@@ -24,10 +25,25 @@ export interface Push {
 /** Larger blobs go in parts, so that a broken connection does not cost all of it. */
 export const PART_BYTES = 64 * 1024 * 1024;
 
+/** What stands before a registry and refuses large requests (413) is tried with parts as small as this. */
+const LEAST_BYTES = 256 * 1024;
+
+interface Upload {
+  url: URL;
+  /** Bytes that a part must have; 0: any. */
+  least: number;
+}
+
+function statusOf(error: unknown): unknown {
+  return error instanceof GantryError ? error.details?.status : undefined;
+}
+
 export function createPush(reference: Reference, options: SessionOptions, partBytes = PART_BYTES): Push {
   const session = createSession(reference, 'push', options);
   /** Upload that a refused mount has begun. */
-  const begun = new Map<string, URL>();
+  const begun = new Map<string, Upload>();
+  /** Larger requests than this the registry, or what stands before it, has refused. */
+  let mostBytes = partBytes;
 
   const locationOf = (headers: IncomingHttpHeaders, base?: URL): URL => {
     const { location } = headers;
@@ -38,13 +54,17 @@ export function createPush(reference: Reference, options: SessionOptions, partBy
       );
     return new URL(location, base ?? session.base());
   };
-  const begin = async (digest: string): Promise<URL> => {
+  const uploadOf = ({ headers }: Answer): Upload => {
+    const least = Number(headers['oci-chunk-min-length'] ?? 0);
+    return { url: locationOf(headers), least: Number.isSafeInteger(least) ? least : 0 };
+  };
+  const begin = async (digest: string): Promise<Upload> => {
     const known = begun.get(digest);
     begun.delete(digest);
     if (known !== undefined) return known;
     const answer = await session.request('blobs/uploads/', { method: 'POST', headers: { 'content-length': '0' } });
     answer.body.resume();
-    return locationOf(answer.headers);
+    return uploadOf(answer);
   };
   const send = async (
     method: 'PUT' | 'PATCH',
@@ -80,7 +100,8 @@ export function createPush(reference: Reference, options: SessionOptions, partBy
   };
 
   const whole = async (blob: Blob, progress: (sent: number) => void): Promise<void> => {
-    await send('PUT', finish(await begin(blob.digest), blob.digest), blob, [0, blob.size], progress);
+    const { url } = await begin(blob.digest);
+    await send('PUT', finish(url, blob.digest), blob, [0, blob.size], progress);
   };
 
   /** How far the registry has got; undefined where the upload is gone. */
@@ -93,16 +114,19 @@ export function createPush(reference: Reference, options: SessionOptions, partBy
     return { at: last === undefined || last === '0' ? 0 : Number(last) + 1, next: locationOf(answer.headers, url) };
   };
   const inParts = async (blob: Blob, progress: (sent: number) => void): Promise<void> => {
-    let url = await begin(blob.digest);
+    let { url, least } = await begin(blob.digest);
     let failed = 0;
     for (let at = 0; at < blob.size; ) {
       try {
-        const end = Math.min(blob.size, at + partBytes);
+        // Only the last part may be smaller than the registry wants parts to be (OCI-Chunk-Min-Length).
+        const end = Math.min(blob.size, at + Math.max(mostBytes, least));
         url = locationOf(await send('PATCH', url, blob, [at, end], progress), url);
         at = end;
         failed = 0;
       } catch (error) {
-        if (++failed >= ATTEMPTS || !session.isPassing(error)) throw error;
+        // Out of step: it has another part of it than we think (distribution-spec, "pushing a blob in chunks").
+        const isAstray = statusOf(error) === 416;
+        if (++failed >= ATTEMPTS || !(session.isPassing(error) || isAstray)) throw error;
         await pause(250 * 2 ** failed);
         const found = await state(url);
         if (found === undefined) throw error; // Begun anew by who called.
@@ -128,15 +152,19 @@ export function createPush(reference: Reference, options: SessionOptions, partBy
         accept: [403, 404, 405],
       });
       answer.body.resume();
-      if (answer.status === 202) begun.set(digest, locationOf(answer.headers));
+      if (answer.status === 202) begun.set(digest, uploadOf(answer));
       return answer.status === 201;
     },
     async upload(blob, progress) {
       for (let attempt = 1; ; attempt++) {
         try {
-          await (blob.size > partBytes ? inParts : whole)(blob, progress);
+          await (blob.size > mostBytes ? inParts : whole)(blob, progress);
           return;
         } catch (error) {
+          if (statusOf(error) === 413 && mostBytes > LEAST_BYTES) {
+            mostBytes = Math.max(LEAST_BYTES, Math.min(mostBytes, blob.size) >> 2);
+            continue;
+          }
           if (attempt >= ATTEMPTS || !session.isPassing(error)) throw session.explained(error);
           await pause(250 * 2 ** attempt);
         }

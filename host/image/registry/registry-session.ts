@@ -4,7 +4,7 @@ import { GantryError } from '../../errors.ts';
 import type { Credentials } from './credentials.ts';
 import type { Reference } from '../reference.ts';
 import { endpointOf } from './registry-settings.ts';
-import { bodyText, failure, isHopeless, unreachable } from './registry-errors.ts';
+import { bodyText, failure, isHopeless, retryAfter, unreachable } from './registry-errors.ts';
 import { type Attempt, authorize, refused } from './registry-login.ts';
 import { type Answer, createTransport, type Message } from './transport.ts';
 
@@ -33,6 +33,8 @@ export interface Session {
 }
 
 export const ATTEMPTS = 4;
+/** As long a registry may ask one to wait before it is asked again. */
+const PATIENCE_SECONDS = 30;
 
 export interface SessionOptions {
   credentials?: Credentials | undefined;
@@ -82,6 +84,10 @@ export function createSession(reference: Reference, verb: Attempt['verb'], optio
     return sendOnce(path, { accept: [], ...message });
   };
 
+  const logIn = async ({ headers }: Answer): Promise<void> => {
+    authorization = await authorize(transport, headers['www-authenticate'] ?? '', what, scopes, credentials);
+  };
+
   return {
     name,
     host,
@@ -99,20 +105,27 @@ export function createSession(reference: Reference, verb: Attempt['verb'], optio
         if (answer?.status === 401 && attempt < ATTEMPTS) {
           answer.body.resume();
           if (authorization !== undefined && attempt > 2) throw refused(what, credentials);
-          const challenge = answer.headers['www-authenticate'] ?? '';
-          authorization = await authorize(transport, challenge, what, scopes, credentials);
+          await logIn(answer);
           continue;
         }
         const worthAnotherTry = answer === undefined || answer.status === 429 || answer.status >= 500;
-        if (answer !== undefined && (!worthAnotherTry || attempt >= ATTEMPTS))
+        const seconds = answer && retryAfter(answer);
+        // Who is sent away for hours is told so at once.
+        const isLong = seconds !== undefined && seconds > PATIENCE_SECONDS;
+        if (answer !== undefined && (!worthAnotherTry || isLong || attempt >= ATTEMPTS))
           throw await failure(answer, what, String(path), credentials);
-        const seconds = Number(answer?.headers['retry-after'] ?? Number.NaN) * 1000;
         answer?.body.resume();
-        await pause(Number.isNaN(seconds) ? 250 * 2 ** attempt : Math.min(seconds, 10_000), signal);
+        await pause(seconds === undefined ? 250 * 2 ** attempt : seconds * 1000, signal);
       }
     },
     async requestOnce(path, ask) {
-      const answer = await sendOnce(path, ask);
+      let answer = await sendOnce(path, ask);
+      if (answer.status === 401 && answer.headers['www-authenticate'] !== undefined) {
+        // A token that has run out while an upload went on.
+        answer.body.resume();
+        await logIn(answer);
+        answer = await sendOnce(path, ask);
+      }
       if (answer.status >= 200 && answer.status < 300) return answer;
       const known = await failure(answer, what, String(path), credentials);
       throw answer.status === 429 || answer.status >= 500 ? Object.assign(known, { passing: true }) : known;
