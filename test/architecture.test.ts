@@ -65,7 +65,7 @@ const allowed: Record<string, string[]> = {
     'host/paths',
   ],
   // The language, the ignore file and what travels between client and engine: the command line has them, too.
-  'host/build/dockerfile': ['host/errors', 'host/types'],
+  'host/build/dockerfile': ['host/build/progress', 'host/errors', 'host/types'],
   'host/build/ignore': ['host/errors'],
   'host/build/progress': [],
   'host/build/request': ['host/build/progress', 'host/errors'],

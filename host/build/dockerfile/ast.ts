@@ -13,7 +13,7 @@ export interface Dockerfile {
   /** Of the whole file, without their ends: what excerpts are cut from. */
   lines: string[];
   /** The character that continues lines and quotes others; a backslash unless a directive says otherwise. */
-  escape: '\\' | '`';
+  escapeToken: '\\' | '`';
   /** The ARGs before the first FROM. */
   globalArgs: ArgInstruction[];
   stages: Stage[];

@@ -1,0 +1,75 @@
+// Errors that name lines of the Dockerfile, in BuildKit's words where clients know them, and the excerpt that shows those lines.
+import { GantryError } from '../../errors.ts';
+import type { SourceRange } from '../progress.ts';
+import type { LineRange } from './ast.ts';
+
+/** A reason without its place; whoever knows the place makes an error of it. */
+export class Refusal extends Error {
+  readonly hint: string | undefined;
+
+  constructor(message: string, hint?: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/** INVALID_ARGUMENT with the lines in its details ("start", "end"): `sourceRange` cuts the excerpt from them. */
+export function parseFailure(range: LineRange, cause: unknown): GantryError {
+  if (cause instanceof GantryError) return cause;
+  const { message, hint } = cause as Refusal;
+  return new GantryError('INVALID_ARGUMENT', `${`dockerfile parse error on line ${range.start}: `}${message}`, {
+    hint,
+    details: { start: range.start, end: range.end },
+    cause,
+  });
+}
+
+/** The lines that an error's details name; undefined where it names none. */
+export function failureRange({ details }: GantryError): LineRange | undefined {
+  const { start, end } = details ?? {};
+  return typeof start === 'number' && typeof end === 'number' ? { start, end } : undefined;
+}
+
+/** The lines meant and two or more on each side, as BuildKit cuts them. @param lines the whole file. */
+export function sourceRange(file: string, lines: string[], { start, end }: LineRange): SourceRange {
+  const around = start === end ? 4 : 2;
+  let first = start;
+  let last = Math.min(end, lines.length);
+  for (let added = 0; added < around; added++) {
+    if (first > 1) {
+      first--;
+      added++;
+    }
+    if (last < lines.length) {
+      last++;
+      added++;
+    }
+  }
+  return { file, start, end, first, lines: lines.slice(first - 1, last) };
+}
+
+/** "Did you mean", for words that differ by two letters at most; empty where none is near. */
+export function suggestion(given: string, known: string[]): string {
+  const word = given.toLowerCase();
+  let [best, least] = ['', 3];
+  for (const name of known) {
+    const far = distance(word, name.toLowerCase());
+    if (far === 0) return '';
+    if (far < least) [best, least] = [name, far];
+  }
+  if (best === '') return '';
+  return ` (did you mean ${given === word ? best.toLowerCase() : best}?)`;
+}
+
+/** Levenshtein's, for words of a few letters; long ones are far from everything. */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return 3;
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next[j] = Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length]!;
+}
