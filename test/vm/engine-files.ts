@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { InitramfsEntry } from './initramfs.ts';
+import type { InitramfsEntry } from '../../vm-images/initramfs.ts';
 
 const root = join(import.meta.dirname, '../..');
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { compileStatic } from '../../scripts/compile-static.ts';
 import { type Channel, createChannel } from './channel.ts';
 import { type Architecture, guestPackages } from './debian.ts';
-import { type InitramfsEntry, initramfs } from './initramfs.ts';
+import { type InitramfsEntry, initramfs } from '../../vm-images/initramfs.ts';
 
 export interface Guest extends Channel {
   architecture: Architecture;

@@ -1,0 +1,279 @@
+// Streams over the one serial port: frames, credit for each stream in both directions, nothing that blocks.
+#include "guest.h"
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#define PORT_BUFFER (2 * PAYLOAD_MAX)
+
+static int port;
+static bool greeted;
+static int patience = 60000; // ms
+static struct buffer outgoing;
+struct stream *streams;
+size_t stream_count;
+
+static void append(struct buffer *buffer, const void *bytes, size_t length) {
+    if (buffer->from && buffer->from + buffer->length + length > buffer->capacity) {
+        memmove(buffer->bytes, buffer->bytes + buffer->from, buffer->length);
+        buffer->from = 0;
+    }
+    if (buffer->from + buffer->length + length > buffer->capacity) {
+        size_t capacity = buffer->capacity ? buffer->capacity : 4096;
+        while (capacity < buffer->from + buffer->length + length)
+            capacity *= 2;
+        buffer->bytes = realloc(buffer->bytes, capacity);
+        if (!buffer->bytes)
+            give_up("memory for the channel");
+        buffer->capacity = capacity;
+    }
+    memcpy(buffer->bytes + buffer->from + buffer->length, bytes, length);
+    buffer->length += length;
+}
+
+static void consume(struct buffer *buffer, size_t length) {
+    buffer->from += length;
+    buffer->length -= length;
+    if (!buffer->length)
+        buffer->from = 0;
+}
+
+void channel_flush(void) {
+    while (outgoing.length) {
+        ssize_t written = write(port, outgoing.bytes + outgoing.from, outgoing.length);
+        if (written < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (written <= 0)
+            give_up("write to the port");
+        consume(&outgoing, (size_t)written);
+    }
+}
+
+bool channel_wants_room(void) { return outgoing.length > 0; }
+
+// Frames about streams are small and few: what a stream brings waits for room.
+bool channel_has_room(void) { return outgoing.length < PORT_BUFFER; }
+
+void send_frame(uint32_t stream, uint8_t type, uint8_t lane, const void *payload, uint32_t length) {
+    struct frame frame = {stream, length, type, lane, 0};
+    append(&outgoing, &frame, sizeof frame);
+    append(&outgoing, payload, length);
+}
+
+static struct stream *find(uint32_t id) {
+    for (size_t i = 0; i < stream_count; i++)
+        if (streams[i].id == id)
+            return &streams[i];
+    return NULL;
+}
+
+static void close_fd(int *fd) {
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+// Both ways where they are one socket.
+static void close_input(struct stream *stream) {
+    if (stream->in == stream->out)
+        stream->in = -1;
+    close_fd(&stream->in);
+}
+
+void accept_stream(struct stream *stream) {
+    uint32_t window = WINDOW_BYTES;
+    send_frame(stream->id, WINDOW, 0, &window, sizeof window);
+}
+
+// Tells the host and forgets the stream; whatever still comes for it is dropped.
+void end_stream(struct stream *stream, uint32_t status) {
+    send_frame(stream->id, CLOSE, 0, &status, sizeof status);
+    close_input(stream);
+    close_fd(&stream->out);
+    close_fd(&stream->error);
+    if (stream->temporary)
+        unlink(stream->temporary);
+    free(stream->temporary);
+    free(stream->path);
+    free(stream->pending.bytes);
+    *stream = (struct stream){.in = -1, .out = -1, .error = -1};
+}
+
+// Over when nothing more can come: output at its end and its process, if it is one, reaped; or the host wants no more of it.
+void settle(struct stream *stream) {
+    if (!stream->id)
+        return;
+    bool written = !stream->pending.length || stream->in < 0;
+    if (stream->host_closed && written)
+        end_stream(stream, stream->status);
+    else if (stream->out < 0 && stream->error < 0 && !stream->pid && !stream->path && (!stream->socket || stream->in < 0))
+        end_stream(stream, stream->status);
+}
+
+// Writes what the host sent, and gives it credit for that.
+void feed(struct stream *stream) {
+    uint32_t used = 0;
+    while (stream->pending.length && !stream->connecting) {
+        ssize_t written = stream->in < 0 ? (ssize_t)stream->pending.length
+                                         : write(stream->in, stream->pending.bytes + stream->pending.from, stream->pending.length);
+        if (written < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (written < 0) {
+            if (stream->path && !stream->status)
+                stream->status = (uint32_t)errno; // A full disk.
+            close_input(stream); // Nobody reads it any more; the rest is dropped.
+            continue;
+        }
+        consume(&stream->pending, (size_t)written);
+        used += (uint32_t)written;
+    }
+    if (used) {
+        stream->granted += used;
+        send_frame(stream->id, WINDOW, 0, &used, sizeof used);
+    }
+    if (stream->input_ended && !stream->pending.length && !stream->connecting) {
+        if (stream->path)
+            finish_file(stream);
+        else if (stream->in >= 0 && stream->in == stream->out)
+            shutdown(stream->in, SHUT_WR);
+        close_input(stream);
+    }
+    settle(stream);
+}
+
+// Reads once, as much as the host takes.
+void drain(struct stream *stream, int *fd, uint8_t lane) {
+    static char bytes[PAYLOAD_MAX];
+    size_t wanted = stream->credit < sizeof bytes ? stream->credit : sizeof bytes;
+    ssize_t got = read(*fd, bytes, wanted);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got > 0) {
+        stream->credit -= (uint32_t)got;
+        send_frame(stream->id, DATA, lane, bytes, (uint32_t)got);
+        return;
+    }
+    if (got < 0 && !stream->pid)
+        stream->status = (uint32_t)errno;
+    if (stream->in == *fd) { // A socket is left open for what still goes in.
+        stream->in = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+        send_frame(stream->id, END, 0, "", 0);
+    }
+    close_fd(fd);
+    settle(stream);
+}
+
+static void open_stream(uint32_t id, char *payload, uint32_t length) {
+    struct stream *stream = find(0);
+    char *words[64];
+    int count = 0;
+    for (uint32_t at = 0; at < length && count < 63; at += (uint32_t)strlen(payload + at) + 1)
+        words[count++] = payload + at;
+    words[count] = NULL;
+    if (!stream && stream_count < STREAMS_MAX) {
+        streams = realloc(streams, (stream_count + 1) * sizeof *streams);
+        if (!streams)
+            give_up("memory for streams");
+        stream = &streams[stream_count++];
+    }
+    if (!stream) {
+        uint32_t error = EMFILE;
+        send_frame(id, CLOSE, 0, &error, sizeof error);
+        return;
+    }
+    *stream = (struct stream){.id = id, .in = -1, .out = -1, .error = -1, .credit = WINDOW_BYTES, .granted = WINDOW_BYTES};
+    int error = count ? open_service(stream, words, count) : EINVAL;
+    if (error) {
+        end_stream(stream, (uint32_t)error);
+        return;
+    }
+    if (!stream->connecting)
+        accept_stream(stream);
+    settle(stream);
+}
+
+static uint32_t number_of(const char *payload, uint32_t length) {
+    uint32_t number;
+    if (length != sizeof number)
+        give_up("a frame of another length");
+    memcpy(&number, payload, sizeof number);
+    return number;
+}
+
+static void take(const struct frame *frame, char *payload) {
+    struct stream *stream = frame->stream ? find(frame->stream) : NULL;
+    if (frame->type == HELLO) {
+        uint64_t now;
+        if (frame->length != sizeof now)
+            give_up("another host's greeting");
+        memcpy(&now, payload, sizeof now);
+        greeted = true;
+        set_clock(now);
+    } else if (frame->type == OPEN) {
+        payload[frame->length] = 0;
+        open_stream(frame->stream, payload, frame->length);
+    } else if (!stream) {
+        return; // It has just ended here.
+    } else if (frame->type == DATA) {
+        if (frame->length > stream->granted)
+            give_up("more than was granted");
+        stream->granted -= frame->length;
+        append(&stream->pending, payload, frame->length);
+        feed(stream);
+    } else if (frame->type == WINDOW) {
+        stream->credit += number_of(payload, frame->length);
+    } else if (frame->type == END) {
+        stream->input_ended = true;
+        feed(stream);
+    } else if (frame->type == CLOSE) {
+        stream->host_closed = true;
+        close_fd(&stream->error);
+        if (stream->out != stream->in)
+            close_fd(&stream->out);
+        feed(stream);
+    } else
+        give_up("a frame of an unknown type");
+}
+
+void channel_start(int fd) {
+    struct { char magic[8]; uint32_t version; } hello = {.version = CHANNEL_VERSION};
+    memcpy(hello.magic, CHANNEL_MAGIC, sizeof hello.magic);
+    port = fd;
+    fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
+    send_frame(0, HELLO, 0, &hello, 12);
+    channel_flush();
+}
+
+void channel_read(void) {
+    static char held[FRAME_HEADER + PAYLOAD_MAX + 1];
+    static size_t length;
+    struct frame frame;
+    for (int frames = 0; frames < 64;) {
+        size_t wanted = FRAME_HEADER;
+        if (length >= FRAME_HEADER) {
+            memcpy(&frame, held, sizeof frame);
+            wanted += frame.length;
+        }
+        if (length < wanted) {
+            ssize_t got = read(port, held + length, wanted - length);
+            if (got < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+            if (got == 0 && !greeted && patience-- > 0) { // The driver does not know yet that the host is there.
+                usleep(1000);
+                return;
+            }
+            if (got <= 0)
+                power_off(); // The host is gone: no machine outlives who started it.
+            length += (size_t)got;
+        }
+        if (length < FRAME_HEADER)
+            continue;
+        memcpy(&frame, held, sizeof frame);
+        if (frame.length > PAYLOAD_MAX)
+            give_up("a frame is too long");
+        if (length < FRAME_HEADER + frame.length)
+            continue;
+        length = 0;
+        frames++;
+        take(&frame, held + FRAME_HEADER);
+    }
+}
