@@ -59,5 +59,7 @@ void settle(struct stream *stream);
 int open_service(struct stream *stream, char **words, int count);
 void finish_file(struct stream *stream);
 void set_clock(uint64_t nanoseconds);
+// loop.c
+void serve(int port) __attribute__((noreturn));
 // init.c
 void power_off(void) __attribute__((noreturn));

@@ -14,6 +14,9 @@
 #include <time.h>
 
 #define DATA_DISK "/dev/vda"
+#ifndef EXECUTOR // Another one only in tests.
+#define EXECUTOR "/bin/gantry-executor"
+#endif
 
 void set_clock(uint64_t nanoseconds) {
     struct timespec now = {(time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u)};
@@ -78,7 +81,7 @@ static int run_executor(struct stream *stream, char **arguments) {
         signal(SIGPIPE, SIG_DFL);
         if (chdir("/"))
             _exit(127);
-        execve("/bin/gantry-executor", arguments, environment);
+        execve(EXECUTOR, arguments, environment);
         dprintf(2, "gantry-executor: %s\n", strerror(errno));
         _exit(127);
     }
