@@ -172,6 +172,8 @@ export interface ContainerConfig {
 export interface EndpointConfig {
   /** More names of the container, in this network. */
   aliases: string[];
+  /** Others by names of its own there: "NAME:ALIAS". */
+  links?: string[];
   ipv4Address?: string;
   ipv6Address?: string;
   macAddress?: string;
@@ -194,6 +196,8 @@ export interface HostConfig {
   dnsOptions: string[];
   /** "host:ip". */
   extraHosts: string[];
+  /** On the default bridge: containers in its /etc/hosts, "ID:ALIAS"; "NAME:ALIAS" until the engine has found them. */
+  links?: string[];
   /** Its networks, by name: the one of `networkMode` among them where that is one; filled by the engine. */
   networks?: Record<string, EndpointConfig>;
   restartPolicy: RestartPolicy;

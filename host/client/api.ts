@@ -202,9 +202,11 @@ function unreachable({ name, socket, remote }: Endpoint, cause: unknown): Gantry
         ? `Start it: gantry serve -H unix://${socket}`
         : tls
           ? tls[1]
-          : plain && !nobodyListens(cause)
-            ? 'If it speaks TLS at that port, give --tlsverify'
-            : 'See what "gantry info" says',
+          : remote?.kind === 'tcp' && nobodyListens(cause)
+            ? `Nothing listens there: on that machine, gantry serve -H ${name} with --tlsverify and its certificates`
+            : plain
+              ? 'If it speaks TLS at that port, give --tlsverify'
+              : 'See whether the machine and its engine are up',
       cause,
     },
   );

@@ -25,6 +25,7 @@ import { previewMounts, settleMounts, unsettleMounts } from './volumes/mounts.ts
 import { checkName, newId } from './names.ts';
 import { createNetworks, privateSysctls } from './network/networks.ts';
 import { createNetworkOperations, type NetworkOperations } from './network/operations.ts';
+import { settleLinks } from './network/links.ts';
 import { checkNetworkOptions, settleNetworks } from './network/options.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
@@ -110,6 +111,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   const containers = new Map<string, Container>();
   const names = createTakenNames();
   const find = (name: string): Container => lookUp(containers, name);
+  const findRecord = (name: string): ContainerRecord => find(name).record;
   const findRunning: FindRunning = (name) => {
     const { record } = find(name);
     if (record.state.pid === 0)
@@ -126,6 +128,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     announce,
     health,
     findRunning,
+    containers,
     ({ record }) => {
       containers.delete(record.id);
       names.release(record.name, record.id);
@@ -186,7 +189,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       images,
       events,
       owner: record.id,
-      find: (wanted) => find(wanted).record,
+      find: findRecord,
     });
     try {
       chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
@@ -225,6 +228,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       checkNetworkOptions(config, input.hostname);
       validateHealthcheck(config.healthcheck);
       settleNetworks(config.host, context.networks.registry.find);
+      settleLinks(config.host, findRecord);
       if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
         throw new GantryError('INVALID_ARGUMENT', "Cannot create 'AutoRemove' container with restart policy");
       const id = newId();
@@ -259,6 +263,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const config = mergeConfig(input, image);
       checkNetworkOptions(config, input.hostname);
       settleNetworks(config.host, context.networks.registry.find);
+      settleLinks(config.host, findRecord);
       const facts = await backend.facts(namedDevices(config));
       const record = newRecord(PLANNED_ID, 'planned', input, config);
       chooseIds(record);

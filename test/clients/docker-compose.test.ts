@@ -27,6 +27,7 @@ services:
     depends_on:
       db:
         condition: service_healthy
+    links: ["db:linked"]
     env_file: web.env
     environment:
       DIRECT: "\${FROM_SHELL}"
@@ -73,6 +74,7 @@ describe.skipIf(whyNoDockerClient() || !found)('docker-compose', () => {
       `${compose} exec -T web sh -c 'ping -c1 db >/dev/null && ping -c1 store >/dev/null && echo both'`,
       'both',
     ],
+    ['links', `${compose} exec -T web ping -c1 linked`, /1 packets received/],
     ['networks keep apart', `${compose} exec -T db ping -c1 -W1 front`, { status: 1 }],
     ['logs', `${compose} logs --no-color db`, /db_1 +\| begins/],
     ['top', `${compose} top web`, /shop_web_1[\s\S]*httpd/],

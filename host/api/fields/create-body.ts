@@ -92,6 +92,7 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
     dnsSearch: host.texts('DnsSearch') ?? [],
     dnsOptions: host.texts('DnsOptions') ?? [],
     extraHosts: host.texts('ExtraHosts') ?? [],
+    links: host.texts('Links') ?? [],
     networks,
     restartPolicy: readRestartPolicy(host.child('RestartPolicy')),
     capAdd: host.textsOrOne('CapAdd') ?? [],
@@ -129,8 +130,6 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
   checkRuntime(host);
   own.finish();
   host.ignore('ContainerIDFile', 'ConsoleSize', 'Cgroup');
-  // Docker does not look at them in a network of one's own, where names are found without; Compose 1 sends them there.
-  if (!/^(bridge|host|none|container:.*)$/.test(networkMode)) host.ignore('Links');
   return given;
 }
 

@@ -28,6 +28,7 @@ export function readEndpoint(fields: Fields): EndpointConfig {
   const [ipv4Address, ipv6Address] = [ipam.text('IPv4Address'), ipam.text('IPv6Address')];
   ipam.finish();
   const aliases = fields.texts('Aliases') ?? [];
+  const links = fields.texts('Links') ?? [];
   const macAddress = fields.text('MacAddress');
   const gatewayPriority = fields.number('GwPriority') ?? 0;
   // What inspect tells and clients send back.
@@ -45,6 +46,7 @@ export function readEndpoint(fields: Fields): EndpointConfig {
   fields.finish();
   return {
     aliases: [...new Set(aliases)],
+    ...(links.length > 0 ? { links } : {}),
     ...(ipv4Address ? { ipv4Address } : {}),
     ...(ipv6Address ? { ipv6Address } : {}),
     ...(macAddress ? { macAddress } : {}),

@@ -8,13 +8,18 @@ import { isUp, networksJson, noEndpoint, portsJson } from './container-network-j
 import { stateJson } from './state-json.ts';
 import type { ContainerSize } from './summary-json.ts';
 
-export function inspectJson(
-  { record, files }: Container,
-  image: Image | undefined,
-  execIds: string[],
-  version: string,
-  size?: ContainerSize,
-): object {
+/** What is not in the container's own record. */
+export interface Inspected {
+  image: Image | undefined;
+  execIds: string[];
+  /** As `shownLinks` tells them. */
+  links: string[];
+  size: ContainerSize | undefined;
+}
+
+/** @param version of the API that the client speaks. */
+export function inspectJson({ record, files }: Container, inspected: Inspected, version: string): object {
+  const { image, execIds, links, size } = inspected;
   const { config, state } = record;
   const [path = '', ...args] = [...config.entrypoint, ...config.command];
   // These are the default bridge's alone; clients look below Networks for the others.
@@ -38,7 +43,7 @@ export function inspectJson(
     ProcessLabel: '',
     AppArmorProfile: apparmorProfile(config.host),
     ExecIDs: execIds.length > 0 ? execIds : null,
-    HostConfig: hostConfigJson(record),
+    HostConfig: hostConfigJson(record, links),
     GraphDriver: { Name: 'overlayfs', Data: { UpperDir: files.upper, WorkDir: files.work } },
     ...(size === undefined ? {} : { SizeRw: size.own, SizeRootFs: size.whole }),
     Mounts: record.mounts.map(mountPointJson),

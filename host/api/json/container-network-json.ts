@@ -5,12 +5,12 @@ import type { EndpointConfig } from '../../types.ts';
 import { API_VERSION } from '../versions.ts';
 
 function endpointJson(record: ContainerRecord, name: string, endpoint: Endpoint, version: string): object {
-  const { aliases, ...wanted }: EndpointConfig = record.config.host.networks?.[name] ?? { aliases: [] };
+  const { aliases, links, ...wanted }: EndpointConfig = record.config.host.networks?.[name] ?? { aliases: [] };
   const user = name !== 'bridge' && endpoint.interfaceName !== '';
   const names = minor(version) < ALIASES_AS_GIVEN && user ? [...aliases, record.id.slice(0, 12)] : aliases;
   return {
     IPAMConfig: ipamConfigJson(wanted),
-    Links: null,
+    Links: links ?? null,
     Aliases: names.length > 0 ? names : null,
     MacAddress: endpoint.mac,
     DriverOpts: null,

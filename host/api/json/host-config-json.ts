@@ -25,7 +25,8 @@ function whereAny(name: string, map: Record<string, string>): Record<string, Rec
   return Object.keys(map).length > 0 ? { [name]: map } : {};
 }
 
-export function hostConfigJson({ config, idMaps }: ContainerRecord): object {
+/** @param links as inspection shows them. */
+export function hostConfigJson({ config, idMaps }: ContainerRecord, links: string[]): object {
   const { host } = config;
   const { resources } = host;
   // Null for a privileged one, to which all is open.
@@ -51,7 +52,7 @@ export function hostConfigJson({ config, idMaps }: ContainerRecord): object {
     GroupAdd: orNull(config.groupAdd ?? []),
     IpcMode: host.ipcMode || 'private',
     Cgroup: '',
-    Links: null,
+    Links: orNull(links),
     OomScoreAdj: host.oomScoreAdj,
     PidMode: host.pidMode,
     Privileged: host.privileged,

@@ -3,6 +3,7 @@ import { type Container, runningProcess, type WaitCondition } from '../../engine
 import type { Engine } from '../../engine/engine.ts';
 import { GantryError } from '../../errors.ts';
 import { attachRoutes } from './attach-routes.ts';
+import { shownLinks } from '../../engine/network/links.ts';
 import { inspectJson } from '../json/container-json.ts';
 import { containerListRoutes, containerSize } from './container-list-routes.ts';
 import { readCreateBody } from '../fields/create-body.ts';
@@ -54,10 +55,16 @@ export function containerRoutes(engine: Engine): Route[] {
         call,
         inspectJson(
           container,
-          image,
-          execs.map(({ id }) => id),
+          {
+            image,
+            execIds: execs.map(({ id }) => id),
+            links: shownLinks(
+              container.record,
+              (id) => engine.list().find(({ record }) => record.id === id)?.record.name,
+            ),
+            size: flag(call, 'size') ? await containerSize(engine, container) : undefined,
+          },
           call.version,
-          flag(call, 'size') ? await containerSize(engine, container) : undefined,
         ),
       );
     }),
@@ -103,8 +110,8 @@ export function containerRoutes(engine: Engine): Route[] {
     on('POST', '/wait', wait),
     on('DELETE', '', async (call, container) => {
       if (flag(call, 'link'))
-        throw new GantryError('UNSUPPORTED', 'Cannot remove a link: containers have none', {
-          hint: 'Leave "link" out to remove the container',
+        throw new GantryError('UNSUPPORTED', 'Cannot remove a link: not supported', {
+          hint: 'It goes with either container; leave "link" out to remove one',
         });
       await engine.remove(container, { force: flag(call, 'force'), volumes: flag(call, 'v') });
       sendNothing(call);

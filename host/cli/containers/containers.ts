@@ -46,7 +46,7 @@ const rm: Command = {
   summary: 'Remove one or more containers',
   flags: [
     { name: 'force', short: 'f', kind: 'switch', help: 'Force the removal of a running container (uses SIGKILL)' },
-    { name: 'link', short: 'l', kind: 'switch', help: '', hidden: true, refused: 'there are no links' },
+    { name: 'link', short: 'l', kind: 'switch', help: '', hidden: true, refused: 'a link goes with either container' },
     { name: 'volumes', short: 'v', kind: 'switch', help: 'Remove anonymous volumes associated with the container' },
   ],
   args: [1, MANY],

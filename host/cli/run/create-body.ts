@@ -74,6 +74,7 @@ export function createBody(
       DnsSearch: parsed.list('dns-search'),
       DnsOptions: parsed.list('dns-option'),
       ExtraHosts: parsed.list('add-host'),
+      Links: parsed.list('link'),
       RestartPolicy: restartPolicy(parsed.value('restart')),
       AutoRemove: parsed.switch('rm'),
       CapAdd: parsed.list('cap-add'),

@@ -5,6 +5,7 @@ import type { Parsed } from '../flags.ts';
 interface Endpoint {
   name: string;
   aliases: string[];
+  links: string[];
   ip: string;
   ip6: string;
   mac: string;
@@ -38,12 +39,14 @@ export function networking(parsed: Parsed): { mode: string; config: object } {
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined)
     throw new GantryError('INVALID_ARGUMENT', `Network "${repeated}" is specified multiple times`);
-  const asked = ip || ip6 || mac || aliases.length > 0;
+  const links = isUserDefined(first.name) ? parsed.list('link') : [];
+  const asked = ip || ip6 || mac || aliases.length > 0 || links.length > 0;
   Object.assign(first, {
     ip: ip || first.ip,
     ip6: ip6 || first.ip6,
     mac: mac || first.mac,
     aliases: [...first.aliases, ...aliases],
+    links,
   });
   const plain = given.length <= 1 && !asked && !(parsed.list('network')[0] ?? '').includes('=');
   if (plain) return { mode: first.name, config: {} };
@@ -55,13 +58,19 @@ export function networking(parsed: Parsed): { mode: string; config: object } {
   };
 }
 
-function endpointOf(name: string): Endpoint {
-  return { name, aliases: [], ip: '', ip6: '', mac: '', gatewayPriority: 0, driverOptions: {} };
+/** Elsewhere a link is the container's, not the network's. */
+function isUserDefined(network: string): boolean {
+  return !/^(default|bridge|host|none|container:.*)$/.test(network);
 }
 
-function json({ aliases, ip, ip6, mac, gatewayPriority, driverOptions }: Endpoint): object {
+function endpointOf(name: string): Endpoint {
+  return { name, aliases: [], links: [], ip: '', ip6: '', mac: '', gatewayPriority: 0, driverOptions: {} };
+}
+
+function json({ aliases, links, ip, ip6, mac, gatewayPriority, driverOptions }: Endpoint): object {
   return {
     Aliases: aliases,
+    Links: links,
     MacAddress: mac,
     GwPriority: gatewayPriority,
     DriverOpts: driverOptions,

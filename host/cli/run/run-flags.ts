@@ -40,7 +40,6 @@ const refusedFlags: Flag[] = [
   r('io-maxiops', 'value', `${WINDOWS}; use --device-read-iops and --device-write-iops`),
   r('kernel-memory', 'value', 'Linux 5.4 deprecated that limit; use --memory, which counts kernel memory too'),
   r('gpus', 'list', 'GPUs need a hook of their vendor; pass the device files with --device'),
-  r('link', 'list', 'links are docker legacy; use --network-alias, or --network container:NAME'),
   r('link-local-ip', 'list', 'networks have no link-local addresses to choose; use --ip'),
   r('storage-opt', 'list', 'overlay directories have no quota; limit a tmpfs with --tmpfs PATH:size=SIZE'),
   r(
@@ -102,6 +101,7 @@ export const containerFlags: Flag[] = [
   v('isolation', 'string', 'Container isolation technology'),
   l('label', 'list', 'Set meta data on a container', 'l'),
   l('label-file', 'list', 'Read in a line delimited file of labels'),
+  l('link', 'list', 'Add link to another container'),
   v('log-driver', 'string', 'Logging driver for the container'),
   l('log-opt', 'list', 'Log driver options'),
   v('mac-address', 'string', 'Container MAC address (e.g., 92:d0:c6:0a:29:33)'),

@@ -185,7 +185,7 @@ const connect: Command = {
       hidden: true,
       refused: 'bridges have none for endpoints',
     },
-    { name: 'link', kind: 'list', help: '', hidden: true, refused: 'links are docker legacy; use --alias' },
+    { name: 'link', kind: 'list', value: 'list', help: 'Add link to another container' },
     {
       name: 'link-local-ip',
       kind: 'list',
@@ -201,6 +201,7 @@ const connect: Command = {
         Container: parsed.args[1],
         EndpointConfig: {
           Aliases: parsed.list('alias').flatMap((text) => text.split(',')),
+          Links: parsed.list('link'),
           GwPriority: parsed.number('gw-priority') ?? 0,
           IPAMConfig: { IPv4Address: parsed.value('ip') ?? '', IPv6Address: parsed.value('ip6') ?? '' },
         },

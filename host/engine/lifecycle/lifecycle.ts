@@ -10,7 +10,7 @@ import type { HealthMonitor } from './health.ts';
 import { createRecovery, type Recovery } from './recovery.ts';
 import { createRemoval } from './removal.ts';
 import { createRestarts, type Restarts, startsWithEngine } from './restarts.ts';
-import { type Begin, createStart } from './start.ts';
+import { type Begin, createStart, type Others } from './start.ts';
 import { createStops, type Stops } from './stop.ts';
 import { type Update, updateContainer } from './update.ts';
 
@@ -33,6 +33,7 @@ export function createLifecycle(
   announce: Announce,
   health: HealthMonitor,
   find: FindRunning,
+  others: Others,
   forget: (container: Container) => void,
   isMounted: (volume: string) => boolean,
 ): Lifecycle {
@@ -52,6 +53,7 @@ export function createLifecycle(
   const begin: Begin = createStart({
     context,
     find,
+    others,
     announce,
     watch,
     discard: (container) => removal.discard(container, true),

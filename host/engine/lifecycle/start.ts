@@ -7,15 +7,25 @@ import type { Container } from '../container.ts';
 import { type Announce, announceNetworks } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { sharedIdMaps } from '../id-maps.ts';
+import { linkedHosts, renewLinks } from '../network/links.ts';
 import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
 import { type FindRunning, fitsSlot, namedDevices, planRecord } from '../planning.ts';
 import { removeRecord } from '../state/state-store.ts';
 import { noteStart, runningState } from './start-record.ts';
 
+/** What a container's change means for others. */
+export interface Others {
+  /** Undefined: it was removed. */
+  get(id: string): Container | undefined;
+  values(): Iterable<Container>;
+}
+
 export interface Starting {
   context: Context;
   find: FindRunning;
   announce: Announce;
+  /** A container by ID, where there is one; and all of them. */
+  others: Others;
   /** Told about a process that runs. */
   watch(container: Container, running: RunningProcess): void;
   /** Told about a container of --rm that did not start. */
@@ -25,7 +35,7 @@ export interface Starting {
 /** False where it runs already. To be called exclusively. */
 export type Begin = (container: Container) => Promise<boolean>;
 
-export function createStart({ context, find, announce, watch, discard }: Starting): Begin {
+export function createStart({ context, find, others, announce, watch, discard }: Starting): Begin {
   const { backend, events, images, networks, volumeMounts, volumes } = context;
 
   const failed = async (container: Container, error: unknown): Promise<void> => {
@@ -63,7 +73,10 @@ export function createStart({ context, find, announce, watch, discard }: Startin
       const hostname = record.config.hostname || record.id.slice(0, 12);
       const [, owner] = /^container:(.+)$/.exec(host.networkMode) ?? [];
       if (owner !== undefined) shareNetworkFiles(files, context.files.of(find(owner).id));
-      else writeNetworkFiles(files, record.config, hostname, Object.values(endpoints), resolver);
+      else {
+        const linked = linkedHosts(record, (id) => others.get(id)?.record);
+        writeNetworkFiles(files, record.config, hostname, Object.values(endpoints), linked, resolver);
+      }
       if (host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
       await volumeMounts.acquire(record);
@@ -95,6 +108,7 @@ export function createStart({ context, find, announce, watch, discard }: Startin
       removeRecord(files.startRecord);
       watch(container, running);
       if (resolver !== undefined) networks.serve(record);
+      renewLinks(container, others.values());
       announceNetworks(events, record, 'connect');
       announce(container, 'start');
       return true;

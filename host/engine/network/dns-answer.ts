@@ -39,8 +39,16 @@ export function refuse(bytes: Uint8Array): Uint8Array {
   return encodeReply({ packet: { id: (bytes[0]! << 8) | bytes[1]! } }, opcode === 0 ? 'FORMERR' : 'NOTIMP', []);
 }
 
+/** Who asks, and how. */
+export interface Asker {
+  /** The container's ID, and its networks. */
+  id: string;
+  visible: Segment[];
+  tcp: boolean;
+}
+
 /** What the container's networks say; undefined: they do not know the name. */
-export function answerLocally(asked: Asked, visible: Segment[], turn: number, tcp: boolean): Uint8Array | undefined {
+export function answerLocally(asked: Asked, { id, visible, tcp }: Asker, turn: number): Uint8Array | undefined {
   const { name, type } = asked.question;
   if (type === 'PTR') {
     const address = addressOfPointer(name);
@@ -49,7 +57,7 @@ export function answerLocally(asked: Asked, visible: Segment[], turn: number, tc
     if (found !== undefined) return fit(asked, [{ name, type: 'PTR', ttl: TTL, data: found }], tcp);
     return within ? encodeReply(asked, 'NXDOMAIN', []) : undefined;
   }
-  const found = lookUp(name, visible);
+  const found = lookUp(name, visible, id);
   if (found === undefined) return undefined;
   const addresses = type === 'A' ? found.ipv4 : type === 'AAAA' ? found.ipv6 : [];
   return fit(

@@ -2,6 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { ContainerRecord } from '../record.ts';
 import { canonical6, contains, contains6, parseSubnet, parseSubnet6, toNumber, toNumber6 } from './addresses.ts';
+import { linkTarget } from './links.ts';
 import type { Segment } from './segment.ts';
 
 /** Docker's: the container's name, its aliases there, the beginning of its ID, its host name. */
@@ -20,12 +21,20 @@ export interface Found {
   ipv6: string[];
 }
 
-/** "db", or "db.backend" with the network's name, in any case; of several networks the first that knows it. */
-export function lookUp(name: string, visible: Segment[]): Found | undefined {
+/**
+ * "db", or "db.backend" with the network's name, in any case; of several networks the first that knows it. What `asker`, a
+ * container's ID, is linked to comes first.
+ */
+export function lookUp(name: string, visible: Segment[], asker = ''): Found | undefined {
+  for (const segment of visible) {
+    const own = segment.members.get(asker)?.record;
+    const target = own && linkTarget(own, segment.name, shortName(name, segment));
+    const found = target && lookUp(target, [segment]);
+    if (found) return found;
+  }
   const wanted = name.toLowerCase();
   for (const segment of visible) {
-    const suffix = `.${segment.name.toLowerCase()}`;
-    const short = wanted.endsWith(suffix) ? wanted.slice(0, -suffix.length) : wanted;
+    const short = shortName(wanted, segment);
     const endpoints = [...segment.members.values()]
       .filter(({ record }) =>
         dnsNames(record, segment.name).some((known) => [wanted, short].includes(known.toLowerCase())),
@@ -38,6 +47,12 @@ export function lookUp(name: string, visible: Segment[]): Found | undefined {
       };
   }
   return undefined;
+}
+
+/** Without the network's name at its end. */
+function shortName(name: string, { name: network }: Segment): string {
+  const suffix = `.${network}`.toLowerCase();
+  return name.toLowerCase().endsWith(suffix) ? name.slice(0, -suffix.length) : name;
 }
 
 /** The address that a name below in-addr.arpa or ip6.arpa stands for. */

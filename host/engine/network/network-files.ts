@@ -16,17 +16,17 @@ ff02::2\tip6-allrouters
 
 const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4'];
 
-/** Writes the three files in place: they may be mounted already. */
+/** Writes the three files in place: they may be mounted already. @param linked lines for containers by other names. */
 export function writeNetworkFiles(
   files: ContainerFiles,
   config: ContainerConfig,
   hostname: string,
   endpoints: Endpoint[],
+  linked: string[] = [],
   nameserver?: string,
 ): void {
-  const sharesHost = config.host.networkMode === 'host';
   writeFileSync(files.hostname, `${hostname}\n`);
-  writeFileSync(files.hosts, hostsText(config, hostname, endpoints, sharesHost));
+  writeFileSync(files.hosts, hostsText(config, hostname, endpoints, linked));
   writeResolvConf(files, config, endpoints, nameserver);
 }
 
@@ -50,6 +50,16 @@ export function changeHosts(files: ContainerFiles, config: ContainerConfig, came
     .split(/(?<=\n)/)
     .filter((line) => !gone.includes(line.split(/\s/)[0]!));
   writeFileSync(files.hosts, [...kept, ...ownLines(config, config.hostname, came)].join(''));
+}
+
+/** New addresses behind names that are linked already. */
+export function changeLinkedHosts(files: ContainerFiles, lines: string[]): void {
+  const namesOf = (line: string): string => line.slice(line.indexOf('\t') + 1);
+  const names = lines.map(namesOf);
+  const kept = readOr(files.hosts)
+    .split(/(?<=\n)/)
+    .filter((line) => !names.includes(namesOf(line)));
+  writeFileSync(files.hosts, [...kept, ...lines].join(''));
 }
 
 /** Whom the host asks, or --dns: for a resolver that runs on the host itself. */
@@ -94,15 +104,15 @@ function readOr(path: string): string {
   }
 }
 
-function hostsText(config: ContainerConfig, hostname: string, endpoints: Endpoint[], sharesHost: boolean): string {
-  const base = sharesHost ? readOr('/etc/hosts') : LOCALHOST;
+function hostsText(config: ContainerConfig, hostname: string, endpoints: Endpoint[], linked: string[]): string {
+  const base = config.host.networkMode === 'host' ? readOr('/etc/hosts') : LOCALHOST;
   const gateways = endpoints.flatMap(({ gateway, ipv6Gateway }) => [gateway, ipv6Gateway].filter(Boolean));
   const extra = config.host.extraHosts.flatMap((entry) => {
     const { name, address } = readExtraHost(entry);
     const addresses = address === HOST_GATEWAY ? (gateways.length > 0 ? gateways : ['127.0.0.1']) : [address];
     return addresses.map((text) => `${text}\t${name}\n`);
   });
-  return [base, ...extra, ...ownLines(config, hostname, endpoints)].join('');
+  return [base, ...extra, ...linked, ...ownLines(config, hostname, endpoints)].join('');
 }
 
 function ownLines({ domainname }: ContainerConfig, hostname: string, endpoints: Endpoint[]): string[] {

@@ -72,6 +72,10 @@ export function createNetworkOperations({ networks, events }: Context): NetworkO
       container.exclusively(async () => {
         const entry = registry.find(name);
         checkEndpoint(entry.name, endpoint);
+        if (entry.name === 'bridge' && endpoint.links !== undefined)
+          throw new GantryError('INVALID_ARGUMENT', 'Links can be added to user-defined networks only', {
+            hint: 'On the default bridge a container has them from its creation on: --link',
+          });
         checkConnect(container, entry);
         const { record } = container;
         if (container.running !== undefined) {

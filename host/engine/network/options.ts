@@ -2,6 +2,7 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { GantryError } from '../../errors.ts';
 import type { ContainerConfig, EndpointConfig, HostConfig } from '../../types.ts';
+import { readLink } from './links.ts';
 import { readExtraHost } from './network-files.ts';
 import type { NetworkEntry } from './registry.ts';
 
@@ -39,6 +40,7 @@ export function checkEndpoint(name: string, endpoint: EndpointConfig, modeAlone 
     });
   const bad = aliases.find((alias) => alias === '' || /\s/.test(alias));
   if (bad !== undefined) throw new GantryError('INVALID_ARGUMENT', `Invalid network alias: "${bad}"`);
+  for (const link of endpoint.links ?? []) readLink(link);
   if (ipv4Address && !isIPv4(ipv4Address)) refuse(ipv4Address, '--ip takes an IPv4 address');
   if (ipv6Address && !isIPv6(ipv6Address)) refuse(ipv6Address, '--ip6 takes an IPv6 address');
   if (macAddress) checkMac(macAddress);

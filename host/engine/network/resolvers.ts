@@ -31,7 +31,7 @@ export function createResolvers(
     const dns = await import('./dns-answer.ts');
     const asked = dns.readQuestion(question);
     if (asked === undefined) return dns.refuse(question);
-    const local = dns.answerLocally(asked, visibleTo(record.id, segments()), turn++, tcp);
+    const local = dns.answerLocally(asked, { id: record.id, visible: visibleTo(record.id, segments()), tcp }, turn++);
     if (local !== undefined) return local;
     // Who can reach nobody outside learns nothing from outside either.
     const leads = segments().some(
