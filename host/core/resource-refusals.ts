@@ -18,6 +18,7 @@ export const resourceRefusals: Record<string, Refusal> = {
   MEMORY_MINIMUM: invalid((field, value, bound) => `Cannot set ${field} to "${value}": the minimum is ${bound}`),
   RESERVATION_ABOVE_MEMORY: invalid(
     (field, value, bound) => `Cannot set ${field} to "${value}": it must not exceed the memory limit ${bound}`,
+    'Change both together: --memory and --memory-reservation',
   ),
   SWAP_WITHOUT_MEMORY: invalid(
     (field, value) => `Cannot set ${field} to "${value}": it needs a memory limit`,

