@@ -191,7 +191,17 @@ export const OP_WRITE_LINES = 105;
 export const OP_RESOLVER = 106;
 /** empty_tree(dirfd, path, name or 0): as remove_tree, but the directory itself stays, and so does this name in it. */
 export const OP_EMPTY_TREE = 107;
-export const OP_END = 108;
+/**
+ * make_cgroup(path): mkdir(2), and the supervisor's name on it: the attribute trusted.gantry, "PID INODE-OF-ITS-PID-NAMESPACE".
+ * Where attributes cannot be set the cgroup has no name on it.
+ */
+export const OP_MAKE_CGROUP = 108;
+/**
+ * sweep_cgroups(parent): remove_cgroup for each child whose supervisor is gone; one without a name on it goes where it is empty,
+ * a minute old and called as containers and slots are.
+ */
+export const OP_SWEEP_CGROUPS = 109;
+export const OP_END = 110;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;

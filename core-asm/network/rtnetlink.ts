@@ -15,6 +15,7 @@ export const NLM_F_CREATE = 0x400;
 export const IFLA_ADDRESS = 1;
 export const IFLA_IFNAME = 3;
 export const IFLA_MTU = 4;
+export const IFLA_IFALIAS = 20;
 export const IFLA_MASTER = 10;
 export const IFLA_LINKINFO = 18;
 export const IFLA_EXT_MASK = 29;

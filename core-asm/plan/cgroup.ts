@@ -2,6 +2,7 @@
 import {
   OP_BPF_DEVICE,
   OP_CLOSE,
+  OP_MAKE_CGROUP,
   OP_MKDIRAT,
   OP_OOM_EVENTS,
   OP_OPENAT,
@@ -60,6 +61,14 @@ export class CgroupPlaces {
     return '';
   }
 
+  /** The order in which they are removed: on v1 what is frozen does not die, so its freezer comes first. */
+  leaving(): string[] {
+    const freezer = this.mountOf('freezer');
+    const order: string[] = freezer == '' || this.unified ? [] : [freezer];
+    for (let i = 0; i < this.mounts.length; i++) if (!order.includes(this.mounts[i])) order.push(this.mounts[i]);
+    return order;
+  }
+
   mountOf(controller: string): string {
     for (let i = 0; i < this.controllers.length; i++) if (this.controllers[i] == controller) return this.points[i];
     return '';
@@ -84,7 +93,7 @@ export function makeCgroups(program: ProgramWriter, places: CgroupPlaces, facts:
       if (places.unified) delegate(program, path, facts);
       if (mount == places.mountOf('cpuset') && !places.unified) fillCpuset(program, path, facts);
     }
-    program.op(OP_MKDIRAT).imm(AT_FDCWD).str(places.directory(mount)).imm(0o755).because('cgroup of the container');
+    program.op(OP_MAKE_CGROUP).str(places.directory(mount)).because('cgroup of the container');
     if (mount == places.mountOf('cpuset') && !places.unified) fillCpuset(program, places.directory(mount), facts);
   }
 }
@@ -182,6 +191,7 @@ export function joinCgroups(program: ProgramWriter, places: CgroupPlaces): void 
 }
 
 export function removeCgroups(program: ProgramWriter, places: CgroupPlaces): void {
-  for (let i = 0; i < places.mounts.length; i++)
-    program.op(OP_REMOVE_CGROUP).str(places.directory(places.mounts[i])).policy(POLICY_IGNORE);
+  const mounts = places.leaving();
+  for (let i = 0; i < mounts.length; i++)
+    program.op(OP_REMOVE_CGROUP).str(places.directory(mounts[i])).policy(POLICY_IGNORE);
 }

@@ -6,6 +6,7 @@ import {
   OP_KILL_CGROUP,
   OP_MKDIRAT,
   OP_REMOVE_TREE,
+  OP_SWEEP_CGROUPS,
   POLICY_IGNORE,
   POLICY_WARN,
 } from '../abi';
@@ -20,6 +21,12 @@ const SIGKILL: i64 = 9;
 export function planControl(program: ProgramWriter, request: Json): void {
   const places = placesOf(request, request.str('id'));
   const action = request.str('action');
+  if (action == 'sweep') {
+    const mounts = places.leaving();
+    for (let i = 0; i < mounts.length; i++)
+      program.op(OP_SWEEP_CGROUPS).str(places.parentOf(mounts[i])).policy(POLICY_IGNORE);
+    return;
+  }
   const freezer = places.of('freezer');
   const version = places.unified ? 2 : 1;
   if (action == 'freeze' || action == 'thaw') {

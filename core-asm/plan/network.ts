@@ -16,6 +16,7 @@ import {
   endAttribute,
   endMessage,
   IFLA_ADDRESS,
+  IFLA_IFALIAS,
   IFLA_IFNAME,
   IFLA_INFO_KIND,
   IFLA_LINKINFO,
@@ -39,9 +40,9 @@ function nameOf(request: Json): string {
   return name;
 }
 
-/** {name, index, mac, mtu}: the bridge itself, with an interface index chosen ahead; one that is there already stays. */
+/** {name, index, mac, mtu, alias}: the bridge itself, with an interface index chosen ahead; one that is there already stays. */
 export function planBridge(program: ProgramWriter, request: Json): void {
-  const messages = new ByteWriter(256);
+  const messages = new ByteWriter(512);
   const message = beginMessage(messages, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   linkHeader(messages, <u32>request.int('index'), 0, 0);
   attributeText(messages, IFLA_IFNAME, nameOf(request));
@@ -52,6 +53,13 @@ export function planBridge(program: ProgramWriter, request: Json): void {
   attributeText(messages, IFLA_INFO_KIND, 'bridge');
   endAttribute(messages, info);
   endMessage(messages, message);
+  if (request.str('alias') != '') {
+    // A link that is being made takes none.
+    const change = beginMessage(messages, RTM_NEWLINK, 0);
+    linkHeader(messages, <u32>request.int('index'), 0, 0);
+    attributeText(messages, IFLA_IFALIAS, request.str('alias'));
+    endMessage(messages, change);
+  }
   program
     .op(OP_NETLINK)
     .imm(NETLINK_ROUTE)

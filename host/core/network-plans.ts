@@ -9,19 +9,26 @@ export interface Bridge {
   mtu: number;
   /** "02:42:…". */
   mac: string;
+  /** Of the interface, for those who find it (ip link); empty: none. */
+  alias: string;
   /** Address of the bridge with its prefix length: "172.17.0.1/16". */
   address: string;
   /** "fd12:3456:789a::1/64"; empty: no IPv6. */
   address6: string;
 }
 
+/** Begins the alias of a bridge; the data root that it belongs to follows. */
+export const BRIDGE_ALIAS = 'gantry of ';
+/** Room for an alias and its NUL (linux/if.h). */
+export const IFALIASZ = 256;
+
 function plan(request: object): Uint8Array {
   return callCore('planNetwork', new TextEncoder().encode(JSON.stringify(request)));
 }
 
 /** Makes the bridge where it is missing, with this interface index. @throws {GantryError} INVALID_ARGUMENT. */
-export function planBridge(facts: HostFacts, { name, mac, mtu }: Bridge, index: number): Uint8Array {
-  return plan({ facts, action: 'create', name, mac, mtu, index });
+export function planBridge(facts: HostFacts, { name, mac, mtu, alias }: Bridge, index: number): Uint8Array {
+  return plan({ facts, action: 'create', name, mac, mtu, alias, index });
 }
 
 /** Takes the network of a new bridge; running it fails with EEXIST where another interface has it. */

@@ -82,6 +82,8 @@ define(abi.OP_OPEN_TERMINAL, 'open_terminal', 'fs');
 define(abi.OP_STDIO, 'stdio', 'i');
 define(abi.OP_BPF_DEVICE, 'bpf_device', 'fbn');
 define(abi.OP_REMOVE_CGROUP, 'remove_cgroup', 's');
+define(abi.OP_MAKE_CGROUP, 'make_cgroup', 's');
+define(abi.OP_SWEEP_CGROUPS, 'sweep_cgroups', 's');
 define(abi.OP_CONTAINER_PIDFD, 'container_pidfd', '');
 define(abi.OP_CONTAINER_CGROUP, 'container_cgroup', 's');
 define(abi.OP_SUPERVISE, 'supervise', 'xi');

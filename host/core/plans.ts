@@ -179,7 +179,7 @@ export interface ControlRequest {
   signal: number;
 }
 
-/** Plans what is done to all processes of a container at once: "freeze", "thaw" or "kill". */
+/** Plans what is done to all processes of a container at once: "freeze", "thaw" or "kill"; or "sweep", whatever `id` is. */
 export function planControl({ facts, id, cgroupParent, action, signal }: ControlRequest): Uint8Array {
   const container = { host: { cgroupParent } };
   return callCore('planControl', encode({ facts, id, container, action, signal }));

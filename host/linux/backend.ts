@@ -3,6 +3,7 @@ import { readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO, FRAME_WARN, PLAN_VERSION } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
+import { planBridgeRemoval } from '../core/network-plans.ts';
 import { planControl, planRemoval, planRenewal, planSpread } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
 import { cgroupDirectories } from './cgroup-layout.ts';
@@ -10,6 +11,7 @@ import { type Connection, type Listener, openConnection } from './connection.ts'
 import { createExecutor, findExecutor } from './executor.ts';
 import { createFacts } from './facts.ts';
 import { encodeFrame, type Failure, type Frame, frames, readFailure, readHello } from './frames.ts';
+import { orphanedBridges } from './orphans.ts';
 import { planFailure } from './plan-failure.ts';
 import { createPool } from './pool.ts';
 import { readProcessTable } from './process-table.ts';
@@ -33,15 +35,22 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     ...(executorBinary === undefined ? {} : { binary: executorBinary }),
   });
   const facts = createFacts();
-  const pool = createPool(executor, facts);
 
   const run = (program: Uint8Array): Promise<void> => runOn((listener) => executor.connect(listener), program);
 
-  const lost = (teardown: Uint8Array | undefined) =>
-    teardown === undefined ? undefined : () => run(teardown).catch(() => {});
-
   const control = async (id: string, cgroupParent: string, action: string, signal = 0): Promise<void> =>
     run(planControl({ facts: await facts(), id, cgroupParent, action, signal }));
+
+  /** Cgroups of supervisors that are gone, of this engine or any other. */
+  const sweep = (): Promise<void> => control('any', '', 'sweep').catch(() => {});
+
+  const pool = createPool(executor, facts, sweep);
+
+  /** Of a supervisor that was killed: its container's name is on its cgroups, or still that of the slot. */
+  const lost = (teardown: Uint8Array | undefined) => async (): Promise<void> => {
+    if (teardown !== undefined) await run(teardown).catch(() => {});
+    await sweep();
+  };
 
   return {
     capabilities: { name: 'linux', pause: true, exec: true, networks: true, bindMounts: true, update: true },
@@ -51,6 +60,8 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     facts,
     async prepare() {
       await pool.fill();
+      await sweep();
+      for (const name of orphanedBridges()) await run(planBridgeRemoval(await facts(), name)).catch(() => {});
     },
     reserveSlot: (cgroupParent = '') => (cgroupParent === '' ? pool.reserve() : undefined),
     releaseSlot: (slot) => pool.release(slot),
@@ -75,8 +86,9 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
         connection.send(frames.attach(0));
         return await adopted;
       } catch {
-        if (recovery?.teardown !== undefined && (await readExit(recovery.exitRecord)) === undefined)
-          await lost(recovery.teardown)?.();
+        // Recorded, it may have been killed while it tore down.
+        const ended = (await readExit(recovery?.exitRecord)) !== undefined;
+        await (ended ? sweep() : lost(recovery?.teardown)());
         return undefined;
       }
     },
@@ -132,7 +144,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     unpause: (id, cgroupParent) => control(id, cgroupParent, 'thaw'),
     killAll: (id, cgroupParent, signal) => control(id, cgroupParent, 'kill', signal),
     async close() {
-      pool.close();
+      await pool.close();
       await executor.close();
       const parents = cgroupDirectories((await facts()).cgroup, '', 'any').map((path) => dirname(path));
       for (const path of parents) {

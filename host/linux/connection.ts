@@ -22,6 +22,8 @@ export interface Connection {
   ref(): void;
   /** Closes once all is sent; `closed` of the listener still follows. */
   close(): void;
+  /** Sends no more; resolves when the other side has closed, too. */
+  ended(): Promise<void>;
 }
 
 /** Largest path of a unix socket: sun_path of unix(7) less its NUL. */
@@ -89,6 +91,13 @@ function overSocket(socket: Socket, first: Listener): Connection {
     resume: () => socket.resume(),
     unref: () => socket.unref(),
     ref: () => socket.ref(),
+    ended: () =>
+      new Promise((resolve) => {
+        if (socket.destroyed) return resolve();
+        socket.once('close', () => resolve());
+        socket.resume();
+        socket.end();
+      }),
     close: () => {
       socket.end();
       socket.destroySoon();

@@ -19,8 +19,8 @@ export interface Pool {
   serve<T>(start: Promise<T>): Promise<T>;
   /** Ends a reserved slot that is not used. */
   release(slot: string): void;
-  /** Ends every slot. */
-  close(): void;
+  /** Ends every slot; resolves when their cgroups are gone, or their supervisors are late. */
+  close(): Promise<void>;
 }
 
 const SMALLEST = 2;
@@ -29,10 +29,16 @@ const LARGEST = 24;
 const QUIET_MS = 10_000;
 /** Slots that are made at once: more would only compete with the containers that start. */
 const MAKERS = 2;
+/** So long an engine that ends waits for its slots to be undone: they are, with or without it. */
+const CLOSING_MS = 2000;
 /** With as many starts under way no slot is made: all in all a slot costs more than the cgroups that a start makes itself. */
 const BUSY = availableParallelism();
 
-export function createPool(executor: Executor, facts: () => Promise<HostFacts>): Pool {
+/** @param sweep removes what supervisors left that are gone. */
+export function createPool(executor: Executor, facts: () => Promise<HostFacts>, sweep: () => Promise<void>): Pool {
+  /** Those that no start has got. */
+  const made = new Set<Connection>();
+  const ending = new WeakSet<Connection>();
   const ready = new Map<string, Connection>();
   const reserved = new Map<string, Connection>();
   let wanted = SMALLEST;
@@ -42,27 +48,42 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
   let quiet: NodeJS.Timeout | undefined;
   let failures = 0;
 
+  const end = (connection: Connection): void => {
+    ending.add(connection);
+    connection.close();
+  };
+
   const make = async (): Promise<void> => {
     const slot = `slot-${randomBytes(8).toString('hex')}`;
     const { program, teardown } = planPool(await facts(), slot, '');
     await new Promise<void>((resolve, reject) => {
+      let undone = false;
       const listener = {
         frame({ type }: { type: number }) {
           if (type === FRAME_READY) {
             connection!.unref();
             ready.set(slot, connection!);
             resolve();
-          } else if (type === FRAME_FAILED) reject(new Error('slot failed'));
+          } else if (type === FRAME_FAILED) {
+            undone = true;
+            reject(new Error('slot failed'));
+          }
         },
         closed() {
+          made.delete(connection!);
+          // Nobody ended it: its supervisor was killed.
+          if (!undone && !ending.has(connection!)) void sweep();
           ready.delete(slot);
+          reserved.delete(slot);
           reject(new Error('slot ended'));
         },
       };
       let connection: Connection | undefined;
-      executor.connect(listener).then((made) => {
-        connection = made;
-        made.send(frames.prepare(program, teardown));
+      executor.connect(listener).then((opened) => {
+        connection = opened;
+        made.add(opened);
+        if (closed) end(opened);
+        else opened.send(frames.prepare(program, teardown));
       }, reject);
     });
   };
@@ -88,7 +109,7 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
       wanted = SMALLEST;
       for (const [slot, connection] of [...ready].slice(SMALLEST)) {
         ready.delete(slot);
-        connection.close();
+        end(connection);
       }
     }, QUIET_MS);
     quiet.unref();
@@ -123,19 +144,32 @@ export function createPool(executor: Executor, facts: () => Promise<HostFacts>):
     connection(slot) {
       const found = reserved.get(slot);
       reserved.delete(slot);
-      found?.ref();
+      if (found === undefined) return undefined;
+      made.delete(found);
+      found.ref();
       return found;
     },
     release(slot) {
-      reserved.get(slot)?.close();
+      const found = reserved.get(slot);
+      if (found !== undefined) end(found);
       reserved.delete(slot);
     },
-    close() {
+    async close() {
       closed = true;
       clearTimeout(quiet);
-      for (const connection of [...ready.values(), ...reserved.values()]) connection.close();
       ready.clear();
       reserved.clear();
+      const ended = [...made].map((connection) => {
+        ending.add(connection);
+        connection.ref();
+        return connection.ended();
+      });
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, CLOSING_MS);
+      });
+      await Promise.race([Promise.all(ended), late]);
+      clearTimeout(timer);
     },
   };
 }

@@ -49,8 +49,12 @@ export function superviseProcess(supervised: Supervised): Promise<RunningProcess
         else if (frame.type === FRAME_STARTED) resolve(running(supervised, frame, warnings));
       },
       closed(cause) {
+        if (failure !== undefined) return reject(failure);
         const message = 'Cannot start the process: its supervisor ended without a word';
-        reject(failure ?? new GantryError('PLAN_FAILED', message, { cause }));
+        const refuse = (): void => reject(new GantryError('PLAN_FAILED', message, { cause }));
+        // It was killed, and has undone nothing.
+        if (supervised.lost === undefined) refuse();
+        else supervised.lost().then(refuse, refuse);
       },
     });
   });

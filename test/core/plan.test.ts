@@ -75,7 +75,7 @@ describe('a plan', () => {
   it('parks a launcher in a slot of a pool', () => {
     const names = readProgram(planPool(v1, 'slot-1', '').program).ops.map((op) => op.name);
     expect(names.at(-1)).toBe('park');
-    expect(names.filter((name) => name === 'mkdirat').length).toBe(16);
+    expect(names.filter((name) => name === 'make_cgroup').length).toBe(8);
   });
 });
 

@@ -1,7 +1,8 @@
-// What containers may leave on a machine that ended without their clean-up: mounts, cgroups, interfaces.
-import { execFileSync } from 'node:child_process';
+// What containers may leave on a machine that ended without their clean-up: mounts, cgroups, interfaces, rules.
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { bridgeName } from '../../host/engine/network/bridge.ts';
+import { bridgesOf } from './orphans.ts';
 
 /** Sentences about what is still there of a data root and its containers; empty where nothing is. */
 export function leftovers(dataRoot: string, ids: string[]): string[] {
@@ -15,5 +16,10 @@ export function leftovers(dataRoot: string, ids: string[]): string[] {
     .filter((path) => ids.some((id) => path.includes(id)));
   const bridge = bridgeName(dataRoot);
   const links = readdirSync('/sys/class/net').filter((name) => name === bridge);
-  return [...mounts, ...cgroups, ...links];
+  return [...mounts, ...cgroups, ...links, ...bridgesOf(dataRoot), ...tables(bridge)];
+}
+
+function tables(bridge: string): string[] {
+  const listed = spawnSync('nft', ['list', 'tables'], { encoding: 'utf8' }).stdout ?? '';
+  return listed.split('\n').filter((line) => line.endsWith(` ${bridge}`));
 }

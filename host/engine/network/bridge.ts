@@ -2,7 +2,15 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Backend } from '../../backend.ts';
-import { type Bridge, planBridge, planBridgeClaim, planBridgeRemoval, planBridgeUp } from '../../core/network-plans.ts';
+import {
+  BRIDGE_ALIAS,
+  type Bridge,
+  IFALIASZ,
+  planBridge,
+  planBridgeClaim,
+  planBridgeRemoval,
+  planBridgeUp,
+} from '../../core/network-plans.ts';
 import { GantryError } from '../../errors.ts';
 import type { HostFacts } from '../../plan-types.ts';
 import { readRecord, writeRecord } from '../state/state-store.ts';
@@ -70,14 +78,21 @@ export function bridgeName(dataRoot: string): string {
   return `gantry-${createHash('sha256').update(dataRoot).digest('hex').slice(0, 8)}`;
 }
 
+/** Whose a bridge is: once this data root is gone, any engine removes it. Longer ones than an alias may be are not named. */
+function aliasOf(dataRoot: string): string {
+  const alias = `${BRIDGE_ALIAS}${dataRoot}`;
+  return Buffer.byteLength(alias) < IFALIASZ ? alias : '';
+}
+
 /** A bridge of which all is known ahead. */
-export function createBridge(backend: Backend, network: Omit<BridgeNetwork, 'index'>): HostBridge {
+export function createBridge(backend: Backend, dataRoot: string, network: Omit<BridgeNetwork, 'index'>): HostBridge {
   const { name, gateway, subnet } = network;
+  const alias = aliasOf(dataRoot);
   const address = `${gateway}/${subnet.prefixLength}`;
   return keepBridge(backend, name, {
     async make(there) {
       const facts = await backend.facts();
-      const spec = bridgeOf(network, address);
+      const spec = bridgeOf({ ...network, alias }, address);
       const index = there ?? (await makeFresh(backend, facts, spec, () => address)).index;
       await backend.run(planBridgeUp(facts, spec, index, announcedInterfaces()));
       return { ...network, index };
@@ -90,6 +105,7 @@ export function createBridge(backend: Backend, network: Omit<BridgeNetwork, 'ind
 export function createDefaultBridge(backend: Backend, dataRoot: string, others: () => Subnet[]): HostBridge {
   const path = join(dataRoot, 'bridge.json');
   const name = bridgeName(dataRoot);
+  const alias = aliasOf(dataRoot);
 
   const networkOf = ({ address, subnet6 }: BridgeRecord, index: number): BridgeNetwork => {
     const gateway = address.split('/')[0]!;
@@ -122,10 +138,12 @@ export function createDefaultBridge(backend: Backend, dataRoot: string, others: 
       const made =
         there !== undefined && known !== undefined
           ? { index: there, address: known.address }
-          : await makeFresh(backend, facts, { name, mtu: 0 }, choose);
+          : await makeFresh(backend, facts, { name, mtu: 0, alias }, choose);
       const record = { address: made.address, ...(subnet6 === undefined ? {} : { subnet6 }) };
       const network = networkOf(record, made.index);
-      await backend.run(planBridgeUp(facts, bridgeOf(network, made.address), made.index, announcedInterfaces()));
+      await backend.run(
+        planBridgeUp(facts, bridgeOf({ ...network, alias }, made.address), made.index, announcedInterfaces()),
+      );
       // A network that is switched off for a while keeps its number.
       const kept = { ...record, ...(known?.subnet6 === undefined ? {} : { subnet6: known.subnet6 }) };
       if (known?.address !== kept.address || known.subnet6 !== kept.subnet6) writeRecord(path, kept);
@@ -170,25 +188,28 @@ function keepBridge(backend: Backend, name: string, { make, preview }: Making): 
 /** Shown in plans before the network has a number of its own. */
 const PREVIEWED_SUBNET6 = 'fd00::/64';
 
-function bridgeOf({ name, mtu, six }: Pick<BridgeNetwork, 'name' | 'mtu' | 'six'>, address: string): Bridge {
+type Named = Pick<Bridge, 'name' | 'mtu' | 'alias'>;
+
+function bridgeOf({ name, mtu, alias, six }: Named & Pick<BridgeNetwork, 'six'>, address: string): Bridge {
   const address6 = six === undefined ? '' : `${six.gateway}/${six.subnet.prefixLength}`;
-  return { name, mtu, mac: macOf(address.split('/')[0]!), address, address6 };
+  return { name, mtu, alias, mac: macOf(address.split('/')[0]!), address, address6 };
 }
 
 /** Claims a network by its route: two engines that choose at the same time never have the same. @param choose may throw. */
 async function makeFresh(
   backend: Backend,
   facts: HostFacts,
-  { name, mtu }: Pick<Bridge, 'name' | 'mtu'>,
+  named: Named,
   choose: (tried: Subnet[]) => string,
 ): Promise<{ index: number; address: string }> {
+  const { name } = named;
   const index = indexOf(name);
   const tried: Subnet[] = [];
   await backend.run(planBridgeRemoval(facts, name));
   for (;;) {
     const address = choose(tried);
     const subnet = parseSubnet(address);
-    const bridge = bridgeOf({ name, mtu }, address);
+    const bridge = bridgeOf(named, address);
     if (tried.some(({ base }) => base === subnet.base)) {
       await backend.run(planBridgeRemoval(facts, name));
       throw poolOverlap(`${toText(subnet.base)}/${subnet.prefixLength}`);

@@ -65,7 +65,7 @@ export function createRegistry(backend: Backend, dataRoot: string): Registry {
   const known = (): NetworkRecord[] => [...[...segments.values()].flatMap(({ record }) => record ?? []), ...coming];
   const subnets = () => known().map(({ four }) => parseSubnet(four.subnet));
   const segmentOf = (record: NetworkRecord): Segment => {
-    const bridge = createBridge(backend, networkOf(record));
+    const bridge = createBridge(backend, dataRoot, networkOf(record));
     return createSegment(backend, { id: record.id, name: record.name, record, bridge });
   };
   const bridge = createSegment(backend, {

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #define TRIES 400
@@ -89,6 +90,65 @@ static bool contains(const char *directory, const char *file, const char *wanted
         close(fd);
     text[length < 0 ? 0 : length] = 0;
     return strstr(text, wanted) != NULL;
+}
+
+// Whose a cgroup is stands on it, so that it is found again whatever engine, record or data root is lost. No container can write
+// attributes of trusted.*.
+static const char owner_name[] = "trusted.gantry";
+
+static unsigned long pid_namespace(void) {
+    static ino_t inode;
+    struct stat info;
+    if (!inode && !stat("/proc/self/ns/pid", &info))
+        inode = info.st_ino;
+    return inode;
+}
+
+int64_t op_make_cgroup(const char *path) {
+    char owner[64];
+    int length = snprintf(owner, sizeof owner, "%d %lu", (int)getpid(), pid_namespace());
+    if (mkdir(path, 0755))
+        return -errno;
+    setxattr(path, owner_name, owner, (size_t)length, 0);
+    return 0;
+}
+
+// True where the supervisor with this pid is there. A later one that got its pid only puts the removal off.
+static bool supervisor_lives(long pid) {
+    char directory[32];
+    snprintf(directory, sizeof directory, "/proc/%ld", pid);
+    return contains(directory, "comm", SUPERVISOR_NAME);
+}
+
+#define ORPHAN_AGE 60
+// Nobody's name is on it: of a supervisor that died right here, or of a system without such attributes. Nobody works on what was
+// made so long ago, and what is not empty cannot be removed so.
+static void remove_nameless(int parent, const char *name) {
+    struct stat info;
+    bool ours = !strncmp(name, "slot-", 5) || strspn(name, "0123456789abcdef") == 64;
+    if (ours && !fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) && time(NULL) - info.st_mtime > ORPHAN_AGE)
+        unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+int64_t op_sweep_cgroups(const char *parent) {
+    int directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = directory < 0 ? NULL : fdopendir(directory);
+    if (!stream)
+        return errno == ENOENT ? 0 : -errno;
+    for (struct dirent *entry; (entry = readdir(stream));) {
+        char path[4096], owner[64] = "";
+        long pid;
+        unsigned long namespace;
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
+        if (getxattr(path, owner_name, owner, sizeof owner - 1) < 0 || sscanf(owner, "%ld %lu", &pid, &namespace) != 2)
+            remove_nameless(directory, entry->d_name);
+        else if (namespace == pid_namespace() && !supervisor_lives(pid))
+            remove_one(directory, entry->d_name, 0);
+    }
+    closedir(stream);
+    return 0;
 }
 
 int64_t op_freeze(const char *path, bool frozen, bool unified) {

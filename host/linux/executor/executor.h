@@ -72,6 +72,9 @@ struct runner {
     void (*warn)(struct runner *, uint32_t op, int error);
 };
 
+// What proc_pid_comm(5) says of a supervisor.
+#define SUPERVISOR_NAME "gantry-super"
+
 // program.c
 int program_load(struct program *program, uint8_t *bytes, size_t length, uint32_t *bad_op);
 // run.c
@@ -112,7 +115,9 @@ int64_t op_remove_tree(int directory, const char *path);
 int64_t op_empty_tree(int directory, const char *path, const char *kept);
 int64_t op_copy_up(int source, int target);
 // cgroup.c
+int64_t op_make_cgroup(const char *path);
 int64_t op_remove_cgroup(const char *path);
+int64_t op_sweep_cgroups(const char *parent);
 int64_t op_kill_cgroup(const char *path, int signal);
 int64_t op_freeze(const char *path, bool frozen, bool unified);
 int64_t op_container_cgroup(int pidfd, const char *mount);

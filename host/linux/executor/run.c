@@ -113,6 +113,8 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_STDIO: return op_stdio(runner, FD(0));
     case ABI_OP_BPF_DEVICE: return op_bpf_device(FD(0), TEXT(1), SIZE(2));
     case ABI_OP_REMOVE_CGROUP: return op_remove_cgroup(TEXT(0));
+    case ABI_OP_MAKE_CGROUP: return op_make_cgroup(TEXT(0));
+    case ABI_OP_SWEEP_CGROUPS: return op_sweep_cgroups(TEXT(0));
     case ABI_OP_CONTAINER_PIDFD: return runner->container_pidfd < 0 ? -ESRCH : runner->container_pidfd;
     case ABI_OP_SUPERVISE: runner->supervise = (uint32_t)NUMBER(0); return 0;
     case ABI_OP_CONTROL_SOCKET: return op_control_socket(runner, TEXT(0));

@@ -349,7 +349,8 @@ static void turn(void) {
             receive(connection);
         if (connection->gone) {
             close_stdin |= (connection->attached & ABI_ATTACH_STDIN) && (runner.supervise & ABI_SUPERVISE_STDIN_ONCE);
-            drop(connection);
+            if (running) // Else it ends, and the end of the connection tells that all is undone.
+                drop(connection);
         }
     }
     feed_stdin();
@@ -359,7 +360,7 @@ static void turn(void) {
 
 static bool alone(void) {
     for (int i = 0; i < CONNECTIONS; i++)
-        if (connections[i].fd >= 0)
+        if (connections[i].fd >= 0 && !connections[i].gone)
             return false;
     return !running;
 }
@@ -385,7 +386,7 @@ void supervise(int connection, int container_pidfd) {
     signal(SIGPIPE, SIG_IGN);
     setsid();
     prctl(PR_SET_DUMPABLE, 0);
-    prctl(PR_SET_NAME, "gantry-super");
+    prctl(PR_SET_NAME, SUPERVISOR_NAME);
     admit(connection);
     while (!alone())
         turn();
