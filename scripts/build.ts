@@ -9,7 +9,8 @@ const run = (command: string, ...args: string[]) => execFileSync(command, args, 
 const node = (...args: string[]) => run(process.execPath, ...args);
 
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-node('node_modules/assemblyscript/bin/asc.js', '--config', 'core-asm/asconfig.json', '--target', 'release');
+for (const config of ['core-asm/asconfig.json', 'core-asm/erofs/asconfig.json'])
+  node('node_modules/assemblyscript/bin/asc.js', '--config', config, '--target', 'release');
 node('--import', 'tsx', 'scripts/gen-abi-header.ts');
 if (process.platform === 'linux') {
   node('--import', 'tsx', 'scripts/build-executor.ts');
@@ -32,7 +33,10 @@ await build({
       name: 'one-asset-folder',
       setup(context) {
         // Assets sit at dist/ root, whatever chunk asks for them.
-        context.onEnd(() => copyFileSync(join(root, 'host/core/core.wasm'), join(root, 'dist/core.wasm')));
+        context.onEnd(() => {
+          for (const name of ['core.wasm', 'erofs.wasm'])
+            copyFileSync(join(root, 'host/core', name), join(root, 'dist', name));
+        });
       },
     },
   ],

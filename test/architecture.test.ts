@@ -35,7 +35,15 @@ const allowed: Record<string, string[]> = {
   'host/log': [],
   'host/backend': ['host/types', 'host/plan-types'],
   'host/core': ['core-asm/abi', 'host/errors', 'host/types', 'host/plan-types'],
-  'host/image': ['host/docker-config', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
+  'host/image': [
+    'host/docker-config',
+    'host/core',
+    'core-asm/abi',
+    'host/errors',
+    'host/types',
+    'host/plan-types',
+    'host/paths',
+  ],
   'host/linux': [
     'host/backend',
     'host/core',
@@ -136,7 +144,7 @@ const allowed: Record<string, string[]> = {
 };
 
 function roomOf(file: string): string {
-  if (file === 'core-asm/abi.ts') return 'core-asm/abi';
+  if (/^core-asm\/(erofs\/)?abi\.ts$/.test(file)) return 'core-asm/abi';
   if (file.startsWith('core-asm/')) return 'core-asm';
   const [top, second = '', third = ''] = file.split('/').map((name) => name.replace(/\.ts$/, ''));
   const shared = `${top}/${second}/${third}`;
@@ -218,8 +226,8 @@ describe('calls', () => {
     },
     {
       pattern: /\b(load|store)<[iuf]/,
-      where: /^core-asm\/(bytes|json)\.ts$/,
-      why: 'raw memory is touched in one file',
+      where: /^core-asm\/(bytes|json|erofs\/memory)\.ts$/,
+      why: 'raw memory is touched in one file of a core',
     },
   ];
   it.each(rules.map((rule) => [String(rule.pattern), rule] as const))('%s stays in its room', (_name, rule) => {
