@@ -30,6 +30,7 @@ export const ERRORS = {
   WRONG_METHOD: { exit: 125, http: 405 },
   TIMED_OUT: { exit: 125, http: 408 },
   TOO_LARGE: { exit: 125, http: 413 },
+  BUILD_FAILED: { exit: 1, http: 500 },
   NOT_IN_SWARM: { exit: 125, http: 503 },
   UNSUPPORTED: { exit: 125, http: 501 },
   INTERNAL: { exit: 125, http: 500 },

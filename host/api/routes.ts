@@ -1,6 +1,7 @@
 // Every route of the API, in the order in which they are looked at.
 import type { Engine } from '../engine/engine.ts';
 import { archiveRoutes } from './routes/archive-routes.ts';
+import { buildRoutes } from './routes/build-routes.ts';
 import { containerRoutes } from './routes/container-routes.ts';
 import { diskUsageRoutes } from './routes/disk-usage-routes.ts';
 import { execRoutes } from './routes/exec-routes.ts';
@@ -24,6 +25,7 @@ export function allRoutes(engine: Engine): Route[] {
     ...archiveRoutes(engine),
     ...snapshotRoutes(engine),
     ...execRoutes(engine),
+    ...buildRoutes(engine),
     ...imageRoutes(engine),
     ...pushRoutes(engine),
     ...registryRoutes(engine),

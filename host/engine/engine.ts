@@ -65,7 +65,8 @@ export interface Engine extends Lifecycle {
   readonly snapshots: Snapshots;
   /** What could not be read when the engine started, sentences for the user. */
   readonly damaged: readonly string[];
-  create(name: string | undefined, input: ContainerInput): Promise<Container>;
+  /** @param forBuild it has no volumes and no health check of its image, and goes with this engine. */
+  create(name: string | undefined, input: ContainerInput, forBuild?: boolean): Promise<Container>;
   rename(container: Container, name: string): void;
   /** @throws {GantryError} VOLUME_NOT_FOUND. */
   removeVolume(name: string): Promise<void>;
@@ -221,10 +222,10 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     damaged: [],
     find,
     list: () => [...containers.values()].sort((a, b) => b.record.created.localeCompare(a.record.created)),
-    async create(name, input) {
+    async create(name, input, forBuild = false) {
       if (name !== undefined) checkName(name);
       const image = await images.find(input.image);
-      const config = mergeConfig(input, image);
+      const config = mergeConfig(input, forBuild ? withoutOwnLife(image) : image);
       checkNetworkOptions(config, input.hostname);
       validateHealthcheck(config.healthcheck);
       settleNetworks(config.host, context.networks.registry.find);
@@ -234,6 +235,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const id = newId();
       if (name !== undefined) names.take(name, id);
       const record = newRecord(id, name ?? names.choose(id), input, config);
+      if (forBuild) record.forBuild = true;
       try {
         return await complete(record, image);
       } catch (error) {
@@ -313,7 +315,9 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   await context.networks.restore(live.map(({ record }) => record));
   await context.volumeMounts.restore(live.map(({ record }) => record));
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
-  for (const container of containers.values()) lifecycle.resume(container).catch(() => {});
+  for (const container of containers.values())
+    if (container.record.forBuild) lifecycle.remove(container, { force: true, volumes: true }).catch(() => {});
+    else lifecycle.resume(container).catch(() => {});
   return engine;
 }
 
@@ -323,6 +327,12 @@ function removeEmpty(directory: string): void {
   } catch {
     // Something is in it: containers run on.
   }
+}
+
+/** Volumes of an image would hide what a build changes in them. */
+function withoutOwnLife(image: Image): Image {
+  const { healthcheck: _none, ...config } = image.config;
+  return { ...image, config: { ...config, volumes: [], entrypoint: [], command: [] } };
 }
 
 /** ID in plans that are only shown: the same for the same flags. */

@@ -1,6 +1,6 @@
 // What happened, for those who listen and, for a while, for those who ask later.
 export interface EngineEvent {
-  type: 'container' | 'image' | 'network' | 'volume' | 'daemon';
+  type: 'container' | 'image' | 'network' | 'volume' | 'daemon' | 'builder';
   action: string;
   id: string;
   attributes: Record<string, string>;

@@ -110,4 +110,6 @@ export interface ContainerRecord {
   updatedFrom?: Resources;
   /** It goes, with its anonymous volumes: the next engine finishes that. */
   removing?: true;
+  /** Carries out an instruction of a build: the next engine, which does not know that build, removes it. */
+  forBuild?: true;
 }

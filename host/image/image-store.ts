@@ -12,6 +12,8 @@ import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-confi
 import { createLayerStore } from './layer-store.ts';
 import { loadArchive } from './load.ts';
 import { storedManifest } from './manifest.ts';
+import { openBuildCache } from './build-cache.ts';
+import { type Builds, createBuilds, type Draft, draftOf } from './builds.ts';
 import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
 import { pullImage, shortId } from './pull.ts';
 import { inspectRemote, type RemoteImage } from './registry/distribution.ts';
@@ -79,12 +81,22 @@ export interface ImageStore {
   /** A new image; `target` is its name. @throws {GantryError} INVALID_ARGUMENT. */
   commit(parent: Image, commit: Commit, target: string | undefined): Promise<Image>;
   import(request: Import, target: string | undefined): Promise<Image>;
+  readonly builds: Builds;
+  /** What a build starts from that starts from this image. */
+  draft(image: Image): Draft;
+  /** Makes what a build has made an image of the list, under some names. @throws {GantryError} INVALID_ARGUMENT, IN_USE. */
+  keep(built: Draft & { id: string }, names: string[]): Promise<Image>;
+  /** Nothing is collected while this works. */
+  arrival<T>(work: () => Promise<T>): Promise<T>;
+  /** Removes what nothing needs, now that the build cache has let it go. */
+  collect(): Promise<void>;
 }
 
 export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageStore {
   const content = createContentStore(dataRoot);
   const layers = createLayerStore(`${dataRoot}/layers`, unpacker);
   const catalog = openCatalog(dataRoot);
+  const builds = createBuilds(openBuildCache(dataRoot), content, layers, unpacker);
   const parsed = new Map<string, { config: ParsedConfig; layerSizes: number[] }>();
 
   const imageOf = async (id: string): Promise<Image> => {
@@ -135,7 +147,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
   };
   const collect = (): Promise<void> =>
     exclusively(async () => {
-      if (arriving === 0) await collectGarbage(catalog, content, layers);
+      if (arriving === 0) await collectGarbage(catalog, content, layers, builds);
     });
 
   /** False where something of it was removed in the meantime. */
@@ -179,8 +191,15 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       }
     });
 
+  /** Images that builds ran in are found by their IDs only. */
+  const stepOfBuild = (name: string): string | undefined => {
+    if (!/^(sha256:)?[a-f0-9]{12,64}$/.test(name)) return undefined;
+    return Object.keys(builds.cache.file.images).find((id) => id.startsWith(`sha256:${name.replace('sha256:', '')}`));
+  };
+  const layersOf = (id: string): LayerEntry[] | undefined => (catalog.images[id] ?? builds.cache.file.images[id])?.layers;
+
   const findKnown = async (name: string): Promise<Image> => {
-    const id = lookUp(catalog, name);
+    const id = lookUp(catalog, name) ?? stepOfBuild(name);
     if (id !== undefined) return imageOf(id);
     throw new GantryError('IMAGE_NOT_FOUND', `No such image: ${name.includes(':') ? name : `${name}:latest`}`, {
       hint: `Pull it with "gantry pull ${name}", or load it from a file with "gantry load -i FILE"`,
@@ -197,9 +216,9 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     ).id;
   };
 
-  const make = (target: string | undefined, work: () => Promise<Arrived>): Promise<Image> =>
+  const make = (names: string[], work: () => Promise<Arrived>): Promise<Image> =>
     arrival(async () => {
-      const tags = target === undefined ? [] : [tagOf(target)];
+      const tags = names.map(tagOf);
       const made = await work();
       if (await register(made, tags)) return imageOf(made.id);
       throw new GantryError('IN_USE', 'Cannot keep the new image: its layers were removed in the meantime');
@@ -308,9 +327,13 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     async tag(name, target) {
       const { id } = await store.find(name);
       const reference = tagOf(target);
+      const step = builds.cache.file.images[id];
       catalog.change((file) => {
         file.tags[fullTag(reference)] = id;
-        file.images[id]!.taggedAt = new Date().toISOString();
+        const now = new Date().toISOString();
+        // A step of a build becomes an image of the list.
+        if (step !== undefined) file.images[id] ??= { layers: step.layers, addedAt: now };
+        file.images[id]!.taggedAt = now;
       });
     },
     async remove(name, force, usersOf) {
@@ -322,17 +345,26 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
     changes: (image, upper, lowest) => unpacker.changes(upper, [...store.layerPaths(image), lowest]),
     commit: (parent, commit, target) =>
-      make(target, () => {
-        const below = catalog.images[parent.id]?.layers;
+      make(target === undefined ? [] : [target], () => {
+        const below = layersOf(parent.id);
         if (below === undefined) throw new GantryError('IMAGE_NOT_FOUND', `No such image: ${parent.id}`);
         return commitImage(parent, below, commit, unpacker.pack(commit.upper), content, layers);
       }),
-    import: (request, target) => make(target, () => importImage(request, content, layers)),
+    import: (request, target) => make(target === undefined ? [] : [target], () => importImage(request, content, layers)),
+    builds,
+    draft: (image) => draftOf(image, layersOf(image.id) ?? []),
+    keep: (built, names) => make(names, async () => built),
+    arrival,
+    collect,
   };
 
   const remove: ImageStore['remove'] = async (name, force, usersOf) => {
     const { id } = await findKnown(name);
-    const entry = catalog.images[id]!;
+    const entry = catalog.images[id];
+    if (entry === undefined)
+      throw new GantryError('IN_USE', `Cannot remove "${name}": it is a step of a build`, {
+        hint: 'Remove what builds have kept: gantry builder prune',
+      });
     const { names, deletes } = planRemoval(catalog, id, name, force, usersOf(id));
     catalog.change((file) => {
       for (const key of names) {
@@ -346,7 +378,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     parsed.delete(id);
     const untagged = names.map(familiarKey);
     if (!deletes) return { untagged, deleted: [], bytes: 0 };
-    const swept = await sweep(catalog, content, layers, id, entry);
+    const swept = await sweep(catalog, content, layers, builds, id, entry);
     return { untagged, deleted: [id, ...swept.layers], bytes: swept.bytes };
   };
   return store;

@@ -47,6 +47,27 @@ export function readLayeredFile(layers: string[], path: string, limit = 1 << 20)
   return undefined;
 }
 
+/** What layers have under one name; a link is not followed. */
+export type LayeredEntry = { mode: number; uid: number; gid: number; /** Seconds. */ mtime: number } & (
+  | { type: 'symlink'; target: string }
+  | { type: 'file' | 'directory' | 'other' }
+);
+
+/** Looks one name up in a directory, whose path must have no links. @param layers directories, uppermost first. */
+export function lookUpLayered(layers: string[], directory: string[], name: string): LayeredEntry | undefined {
+  const found = lookUp(layers, directory, name);
+  if (found === undefined) return undefined;
+  try {
+    const { stats } = found;
+    const { uid, gid } = stats;
+    const common = { mode: stats.mode & 0o7777, uid, gid, mtime: Math.max(0, Math.floor(stats.mtimeMs / 1000)) };
+    if (stats.isSymbolicLink()) return { ...common, type: 'symlink', target: readlinkSync(found.path) };
+    return { ...common, type: stats.isDirectory() ? 'directory' : stats.isFile() ? 'file' : 'other' };
+  } finally {
+    found.close();
+  }
+}
+
 /** The uppermost layer that has the entry; a whiteout or an opaque parent hides those below. */
 function lookUp(layers: string[], directory: string[], name: string): Found | undefined {
   for (const layer of layers) {

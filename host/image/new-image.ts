@@ -4,7 +4,7 @@ import { createGzip } from 'node:zlib';
 import { GantryError } from '../errors.ts';
 import type { Image, ImageConfig } from '../types.ts';
 import type { LayerEntry } from './catalog.ts';
-import type { ContentStore } from './content-store.ts';
+import type { ContentStore, Ingest } from './content-store.ts';
 import { decompress } from './decompress.ts';
 import { hostPlatform, type ParsedConfig, parsePlatform, writeImageConfig } from './image-config.ts';
 import { applyInstructions } from './instructions.ts';
@@ -53,37 +53,58 @@ export interface Made {
 
 /** Digest of the tar that holds nothing. */
 const EMPTY = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
+/** Digest of no byte. */
+const NOTHING = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
-/** Stores a plain tar as a gzip blob, then unpacks what was stored: what changes meanwhile is in neither or in both. */
-async function storeLayer(
+/**
+ * Stores a plain tar as a blob, then unpacks what was stored: what changes meanwhile is in neither or in both.
+ * @param compress with gzip; a push compresses what is not.
+ */
+export async function storeLayer(
   tar: AsyncIterable<Uint8Array>,
   content: ContentStore,
   layers: LayerStore,
-): Promise<LayerEntry> {
-  const hash = createHash('sha256');
+  { compress }: { compress: boolean },
+): Promise<{ layer: LayerEntry; isEmpty: boolean }> {
   const ingest = await content.begin();
   try {
-    const { pipeline } = await import('node:stream/promises');
-    await pipeline(
-      async function* () {
-        for await (const chunk of tar) {
-          hash.update(chunk);
-          yield chunk;
-        }
-      },
-      createGzip(),
-      async (source: AsyncIterable<Buffer>) => {
-        for await (const chunk of source) await ingest.write(chunk);
-      },
-    );
+    const diffId = await (compress ? writeCompressed(tar, ingest) : writePlain(tar, ingest));
+    const isEmpty = diffId === EMPTY || diffId === NOTHING;
+    if (isEmpty && !compress) return { layer: { blob: '', diffId }, isEmpty };
     const blob = await ingest.commit();
-    const diffId = `sha256:${hash.digest('hex')}`;
-    if (diffId !== EMPTY && !(await layers.has(diffId)))
+    if (!isEmpty && !(await layers.has(diffId)))
       await layers.add(diffId, () => decompress(content.stream(blob) as unknown as AsyncIterable<Uint8Array>));
-    return { blob, diffId };
+    return { layer: { blob, diffId }, isEmpty };
   } finally {
     await ingest.abort();
   }
+}
+
+async function writePlain(tar: AsyncIterable<Uint8Array>, ingest: Ingest): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of tar) {
+    hash.update(chunk);
+    await ingest.write(chunk);
+  }
+  return `sha256:${hash.digest('hex')}`;
+}
+
+async function writeCompressed(tar: AsyncIterable<Uint8Array>, ingest: Ingest): Promise<string> {
+  const hash = createHash('sha256');
+  const { pipeline } = await import('node:stream/promises');
+  await pipeline(
+    async function* () {
+      for await (const chunk of tar) {
+        hash.update(chunk);
+        yield chunk;
+      }
+    },
+    createGzip(),
+    async (source: AsyncIterable<Buffer>) => {
+      for await (const chunk of source) await ingest.write(chunk);
+    },
+  );
+  return `sha256:${hash.digest('hex')}`;
 }
 
 export async function commitImage(
@@ -94,9 +115,8 @@ export async function commitImage(
   content: ContentStore,
   layers: LayerStore,
 ): Promise<Made> {
-  const layer = await storeLayer(tar, content, layers);
+  const { layer, isEmpty } = await storeLayer(tar, content, layers, { compress: true });
   stillThere();
-  const isEmpty = layer.diffId === EMPTY;
   const created = new Date().toISOString();
   const image: ParsedConfig = {
     platform: parent.platform,
@@ -121,13 +141,11 @@ export async function importImage(
   const config = applyInstructions(nothing, changes);
   const platform = wanted ? parsePlatform(wanted) : hostPlatform();
   const tar = source === '-' ? body : await openUrl(/^https?:\/\//.test(source) ? source : `http://${source}`);
-  const layer = await storeLayer(decompress(tar), content, layers);
-  if (layer.diffId === EMPTY || layer.diffId === NOTHING)
+  const { layer, isEmpty } = await storeLayer(decompress(tar), content, layers, { compress: true });
+  if (isEmpty)
     throw new GantryError('INVALID_ARCHIVE', 'Cannot import an image: the archive is empty');
   const created = new Date().toISOString();
   const history = [{ created, comment: comment || `Imported from ${source}` }];
   const id = await content.put(writeImageConfig({ platform, created, diffIds: [layer.diffId], config, history }));
   return { id, layers: [layer] };
 }
-
-const NOTHING = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';

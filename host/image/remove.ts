@@ -1,6 +1,7 @@
 // What taking a name or an ID away means, by docker's rules: which names go, whether the image goes, what forbids it.
 import { GantryError } from '../errors.ts';
 import type { ImageUsers } from '../types.ts';
+import type { Builds } from './builds.ts';
 import type { Catalog, CatalogEntry } from './catalog.ts';
 import type { ContentStore } from './content-store.ts';
 import { fullTag, isId } from './image-names.ts';
@@ -96,10 +97,12 @@ export async function sweep(
   catalog: Catalog,
   content: ContentStore,
   layers: LayerStore,
+  builds: Pick<Builds, 'held'>,
   id: string,
   gone: CatalogEntry,
 ): Promise<{ layers: string[]; bytes: number }> {
-  const others = Object.values(catalog.images).flatMap((entry) => entry.layers);
+  const held = builds.held();
+  const others = [...Object.values(catalog.images).flatMap((entry) => entry.layers), ...held.layers];
   const diffIds = new Set(others.map((layer) => layer.diffId));
   const blobs = new Set(others.map((layer) => layer.blob));
   const deleted = gone.layers.filter((layer) => !diffIds.has(layer.diffId));
@@ -110,6 +113,6 @@ export async function sweep(
   }
   for (const { blob } of gone.layers) if (!blobs.has(blob)) await content.remove(blob);
   if (gone.manifest !== undefined) await content.remove(gone.manifest);
-  await content.remove(id);
+  if (!held.blobs.includes(id)) await content.remove(id);
   return { layers: deleted.map((layer) => layer.diffId), bytes };
 }

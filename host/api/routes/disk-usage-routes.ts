@@ -1,7 +1,8 @@
-// /system/df and /build/prune: what everything holds on the disk.
+// /system/df: what everything holds on the disk.
 import { diskUsage } from '../../engine/disk-usage.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { checkValues } from '../fields/filters.ts';
+import { cacheJson } from './build-routes.ts';
 import { containerSize, imageNames } from './container-list-routes.ts';
 import { type Call, type Route, sendJson } from '../http.ts';
 import { imageSummaryJson, layersSize, sharedSizes, virtualSize } from './image-list-routes.ts';
@@ -53,16 +54,9 @@ export function diskUsageRoutes(engine: Engine): Route[] {
           ...(wants('image') ? await imagesPart(call) : { LayersSize: 0, Images: null }),
           ...(wants('container') ? await containersPart() : { Containers: null }),
           ...(wants('volume') ? await volumesPart() : { Volumes: null }),
-          // Nothing is built here: there is no cache.
-          BuildCache: wants('build-cache') ? [] : null,
+          BuildCache: wants('build-cache') ? await cacheJson(engine) : null,
         });
       },
-    },
-    {
-      // "system prune" asks for it, too.
-      method: 'POST',
-      path: '/build/prune',
-      handler: (call) => sendJson(call, { CachesDeleted: null, SpaceReclaimed: 0 }),
     },
   ];
 }

@@ -86,12 +86,6 @@ export function imageListRoutes(engine: Engine, remove: Remove): Route[] {
   return [
     { method: 'GET', path: '/images/json', handler: list },
     { method: 'POST', path: '/images/prune', handler: prune },
-    // Nothing is built here, so nothing of it is kept, whatever is to be spared.
-    {
-      method: 'POST',
-      path: '/build/prune',
-      handler: (call) => sendJson(call, { CachesDeleted: [], SpaceReclaimed: 0 }),
-    },
   ];
 }
 

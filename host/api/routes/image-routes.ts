@@ -137,7 +137,7 @@ export function imageRoutes(engine: Engine): Route[] {
   ];
 }
 
-function platformOf(text: string): Platform {
+export function platformOf(text: string): Platform {
   const [os = 'linux', architecture = '', variant] = text.split('/');
   if (architecture === '')
     throw new GantryError('INVALID_ARGUMENT', `Cannot read the platform "${text}"`, { hint: 'Such as linux/amd64' });

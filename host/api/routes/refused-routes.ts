@@ -55,12 +55,12 @@ const plugins: Route[] = [
   ),
 ];
 
-const noBuild = 'images are built by other tools';
+const noSession = 'BuildKit sessions are not spoken';
 const build = refuse(
   'UNSUPPORTED',
-  'Cannot build an image: not supported; build with docker or buildah, and load what "save" writes',
-  noBuild,
-  ...['POST /build', 'POST /build/cancel', 'POST /session', 'POST /grpc'],
+  'Cannot open a BuildKit session: build with DOCKER_BUILDKIT=0 in the environment, or with "gantry build"',
+  noSession,
+  ...['POST /session', 'POST /grpc'],
 );
 
 const later = (what: string, ...operations: string[]): Route[] =>

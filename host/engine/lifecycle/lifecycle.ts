@@ -14,7 +14,7 @@ import { type Begin, createStart, type Others } from './start.ts';
 import { createStops, type Stops } from './stop.ts';
 import { type Update, updateContainer } from './update.ts';
 
-export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'settle'>, Recovery {
+export interface Lifecycle extends Pick<Stops, 'stop' | 'kill'>, Pick<Exits, 'settle' | 'keep'>, Recovery {
   /** False where it runs already. Resolves when its program has been executed. */
   start(container: Container): Promise<boolean>;
   restart(container: Container, seconds?: number, signal?: string): Promise<void>;
@@ -145,6 +145,7 @@ export function createLifecycle(
       });
     },
     settle: exits.settle,
+    keep: exits.keep,
     ...createRecovery({ context, announce, exits, removal, watch }),
     resume: (container) =>
       container.exclusively(async () => {
