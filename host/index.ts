@@ -34,6 +34,8 @@ export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
     backend,
     openImages: () => createImageStore(paths.dataRoot, unpacker),
   });
+  const { clearScratchSpaces } = await import('./build/scratch-space.ts');
+  clearScratchSpaces(paths, unpacker.remove);
   void backend.prepare();
   return engine;
 }

@@ -8,7 +8,7 @@ import type { BuildRequest } from './build-request.ts';
 import { parseDockerfile } from './dockerfile/parse.ts';
 import type { Dockerfile } from './dockerfile/ast.ts';
 import { createSpool, type DirectoryNode, find, newDirectory, readTree, textOf } from './files/tree.ts';
-import { clearScratchSpaces, openScratchSpace } from './scratch-space.ts';
+import { openScratchSpace } from './scratch-space.ts';
 import { createSharedWork } from './shared-work.ts';
 import { canceled, solve } from './solver.ts';
 import type { Tell } from './told.ts';
@@ -33,7 +33,6 @@ const DOCKERFILE_MAX = 16 << 20;
 export function createBuilder(engine: Engine): Builder {
   const { removeTree } = engine.images.builds;
   const shared = createSharedWork();
-  clearScratchSpaces(engine.paths, removeTree);
 
   return {
     async build(request, tell, signal, parsed = () => {}) {
@@ -46,7 +45,20 @@ export function createBuilder(engine: Engine): Builder {
         const dockerfile = parseDockerfile(text, name);
         parsed(dockerfile);
         for (const { rule, message, range } of dockerfile.warnings)
-          tell({ told: 'warning', warning: { type: 'warning', rule, message, range: { file: name, ...range, first: range.start, lines: dockerfile.lines.slice(range.start - 1, range.end) } } });
+          tell({
+            told: 'warning',
+            warning: {
+              type: 'warning',
+              rule,
+              message,
+              range: {
+                file: name,
+                ...range,
+                first: range.start,
+                lines: dockerfile.lines.slice(range.start - 1, range.end),
+              },
+            },
+          });
         signal.throwIfAborted();
         const { id } = await solve(
           { engine, request, dockerfile, files, spool, scratch, shared, tell, epoch: epochOf(request) },
@@ -68,14 +80,20 @@ export function createBuilder(engine: Engine): Builder {
 function parseTag(text: string): Reference {
   const reference = parseReference(text);
   if (reference.digest === undefined) return reference;
-  throw new GantryError('INVALID_ARGUMENT', `Cannot name the image "${text}": refusing to create a tag with a digest reference`);
+  throw new GantryError(
+    'INVALID_ARGUMENT',
+    `Cannot name the image "${text}": refusing to create a tag with a digest reference`,
+  );
 }
 
 function wholeName({ registry, repository, tag = 'latest' }: Reference): string {
   return `${registry}/${repository}:${tag}`;
 }
 
-async function readContext({ context }: BuildRequest, spool: Awaited<ReturnType<typeof createSpool>>): Promise<DirectoryNode> {
+async function readContext(
+  { context }: BuildRequest,
+  spool: Awaited<ReturnType<typeof createSpool>>,
+): Promise<DirectoryNode> {
   if (context === undefined) return newDirectory();
   const files = await readTree(decompress(context), spool, 'Cannot read the build context', { owners: false });
   return Object.assign(files, { mode: 0o755 });
@@ -89,7 +107,10 @@ async function readDockerfile(files: DirectoryNode, path: string): Promise<{ nam
       hint: 'Name it with -f, relative to the context',
     });
   if (node.content.size > DOCKERFILE_MAX)
-    throw new GantryError('TOO_LARGE', `Cannot read the Dockerfile "${name}": it is larger than ${DOCKERFILE_MAX >> 20} MiB`);
+    throw new GantryError(
+      'TOO_LARGE',
+      `Cannot read the Dockerfile "${name}": it is larger than ${DOCKERFILE_MAX >> 20} MiB`,
+    );
   return { name, text: await textOf(node.content) };
 }
 

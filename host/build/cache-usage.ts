@@ -74,7 +74,8 @@ export async function pruneCache(
   const running = new Set(engine.list().map(({ record }) => record.config.imageId));
   builds.cache.change((file) => {
     for (const { id, type } of going) if (type === 'regular') delete file.records[id];
-    for (const [alias, key] of Object.entries(file.aliases)) if (file.records[key] === undefined) delete file.aliases[alias];
+    for (const [alias, key] of Object.entries(file.aliases))
+      if (file.records[key] === undefined) delete file.aliases[alias];
     if (keepBytes > 0 || until !== undefined) return;
     for (const id of Object.keys(file.images)) if (!running.has(id)) delete file.images[id];
     file.times = {};

@@ -53,9 +53,10 @@ function put(root: DirectoryNode, path: string[], node: Node | undefined): void 
   }
   let at = root;
   for (const part of path.slice(0, -1)) {
-    let next = at.entries.get(part);
-    if (next?.type !== 'directory') at.entries.set(part, (next = newDirectory()));
-    at = next as DirectoryNode;
+    const there = at.entries.get(part);
+    const next = there?.type === 'directory' ? there : newDirectory();
+    at.entries.set(part, next);
+    at = next;
   }
   at.entries.set(name, node);
 }

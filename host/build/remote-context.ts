@@ -12,7 +12,10 @@ export async function remoteContext(
   signal: AbortSignal,
 ): Promise<Pick<BuildRequest, 'context' | 'dockerfileText'>> {
   const failed = (reason: string, cause?: unknown): GantryError =>
-    new GantryError('REGISTRY_FAILED', `Cannot download the context "${address}": ${reason}`, { hint: 'Check the address and the network', cause });
+    new GantryError('REGISTRY_FAILED', `Cannot download the context "${address}": ${reason}`, {
+      hint: 'Check the address and the network',
+      cause,
+    });
   if (!/^https?:\/\//.test(address) || /\.git(#.*)?$/.test(address))
     throw new GantryError('UNSUPPORTED', `Cannot build from "${address}": repositories are not fetched`, {
       hint: 'Clone it, and build from the directory',
@@ -36,7 +39,8 @@ export async function remoteContext(
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
   };
   // An archive has bytes that no text has: gzip's and zstd's own first ones, or zeros in a tar's header.
-  if (head.subarray(0, 512).includes(0) || head[0] === 0x1f || head[0] === 0x28 || head[0] === 0xfd) return { context: rest() };
+  if (head.subarray(0, 512).includes(0) || head[0] === 0x1f || head[0] === 0x28 || head[0] === 0xfd)
+    return { context: rest() };
   const text: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of rest()) {

@@ -84,9 +84,13 @@ function addSecret(
   const secret = request.secrets.get(id);
   if (secret === undefined) {
     if (!required) return;
-    throw new GantryError('INVALID_ARGUMENT', `Cannot mount the secret "${id}": the client has sent none of this name`, {
-      hint: `gantry build --secret id=${id},src=FILE; docker's classic builder cannot send secrets`,
-    });
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      `Cannot mount the secret "${id}": the client has sent none of this name`,
+      {
+        hint: `gantry build --secret id=${id},src=FILE; docker's classic builder cannot send secrets`,
+      },
+    );
   }
   if (env !== undefined) found.env.push(`${env}=${secret}`);
   if (target === '') return;
@@ -134,11 +138,14 @@ async function takeCache(
   { id, sharing, from, source, mode, uid, gid }: RunMount & { type: 'cache' },
   draftOf: (name: string) => Promise<Draft>,
 ): Promise<{ path: string; leave: () => void }> {
-  const name = createHash('sha256').update(JSON.stringify([id, from ?? '', source, mode, uid, gid])).digest('hex');
+  const name = createHash('sha256')
+    .update(JSON.stringify([id, from ?? '', source, mode, uid, gid]))
+    .digest('hex');
   const root = cachesRoot(build.engine.paths.dataRoot);
   mkdirSync(root, { recursive: true, mode: 0o700 });
   let path = join(root, name.slice(0, 32));
-  if (sharing === 'private') for (let copy = 1; (inUse.get(path) ?? 0) > 0; copy++) path = join(root, `${name.slice(0, 32)}-${copy}`);
+  if (sharing === 'private')
+    for (let copy = 1; (inUse.get(path) ?? 0) > 0; copy++) path = join(root, `${name.slice(0, 32)}-${copy}`);
   const place = path;
   let unlock = (): void => {};
   if (sharing === 'locked') {
@@ -153,7 +160,8 @@ async function takeCache(
   };
   try {
     const data = join(place, 'tree');
-    if (!existsSync(data)) await fill(build, place, data, from === undefined ? undefined : await draftOf(from), source, { mode, uid, gid });
+    if (!existsSync(data))
+      await fill(build, place, data, from === undefined ? undefined : await draftOf(from), source, { mode, uid, gid });
     return { path: data, leave };
   } catch (error) {
     leave();

@@ -68,18 +68,23 @@ export async function run(
       const exit = container.wait('next-exit');
       const end = (): void => void engine.kill(container, 'SIGKILL').catch(() => {});
       signal.throwIfAborted();
+      started(container.record.id);
       await engine.start(container).catch((error: unknown) => {
         throw matchesPlatform(platform, hostPlatform()) ? error : cannotExecute(draft, error);
       });
       signal.addEventListener('abort', end, { once: true });
       if (signal.aborted) end();
-      started(container.record.id);
       const code = await exit;
       signal.removeEventListener('abort', end);
       await Promise.all([ended, container.settled]);
       signal.throwIfAborted();
       if (code !== 0) throw failed(instruction, draft, code, container.record.state.oomKilled);
-      return store(filterLayer(engine.images.builds.pack(container.files.upper), { stubs: stubsOf(mounts.targets, lookUp), latest: epoch }));
+      return store(
+        filterLayer(engine.images.builds.pack(container.files.upper), {
+          stubs: stubsOf(mounts.targets, lookUp),
+          latest: epoch,
+        }),
+      );
     });
   } finally {
     await mounts.release();
@@ -124,7 +129,8 @@ function stubsOf(targets: string[], lookUp: LookUp): Set<string> {
   for (const target of targets) {
     const parts = target.split('/').filter(Boolean);
     for (let length = parts.length; length > 0; length--)
-      if (lookUp(parts.slice(0, length - 1), parts[length - 1]!) === undefined) stubs.add(`/${parts.slice(0, length).join('/')}`);
+      if (lookUp(parts.slice(0, length - 1), parts[length - 1]!) === undefined)
+        stubs.add(`/${parts.slice(0, length).join('/')}`);
   }
   return stubs;
 }
@@ -142,6 +148,9 @@ function cannotExecute({ image: { platform } }: Draft, cause: unknown): GantryEr
   return new GantryError(
     'UNSUPPORTED',
     `Cannot run a program of ${platform.os}/${platform.architecture} on ${os}/${architecture}: ${(cause as Error).message}`,
-    { hint: 'Let RUN work in a stage of "FROM --platform=$BUILDPLATFORM", or register an emulator with binfmt_misc', cause },
+    {
+      hint: 'Let RUN work in a stage of "FROM --platform=$BUILDPLATFORM", or register an emulator with binfmt_misc',
+      cause,
+    },
   );
 }

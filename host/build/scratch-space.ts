@@ -1,6 +1,6 @@
 // Where a build keeps what it needs for itself: a directory that goes with it, or that the next engine removes.
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { EnginePaths } from '../paths.ts';
 
@@ -22,7 +22,7 @@ const roots = ({ dataRoot, memoryRoot }: EnginePaths): [string, string] => [
 export function clearScratchSpaces(paths: EnginePaths, removeTree: (path: string) => Promise<void>): void {
   const [disk, memory] = roots(paths);
   rmSync(memory, { recursive: true, force: true });
-  mkdirSync(disk, { recursive: true, mode: 0o700 });
+  if (!existsSync(disk)) return;
   for (const name of readdirSync(disk)) removeTree(join(disk, name)).catch(() => {});
 }
 

@@ -12,7 +12,12 @@ interface Work {
 
 export interface SharedWork {
   /** `signal` ends the work, or the waiting for another's. Where who did it has gone, one of those who wait does it. */
-  once(key: string, signal: AbortSignal, output: Output, work: (output: Output) => Promise<CacheRecord>): Promise<CacheRecord>;
+  once(
+    key: string,
+    signal: AbortSignal,
+    output: Output,
+    work: (output: Output) => Promise<CacheRecord>,
+  ): Promise<CacheRecord>;
 }
 
 export function createSharedWork(): SharedWork {

@@ -109,7 +109,10 @@ export async function solve(build: Omit<BuildContext, 'signal'>, signal: AbortSi
     if (failing.signal.aborted) throw signal.aborted ? canceled() : failing.signal.reason;
     tell({ told: 'export', done: false });
     const finished = await engine.images.arrival(async () =>
-      builds.finish(await resultOf(target), build.epoch === undefined ? undefined : new Date(build.epoch * 1000).toISOString()),
+      builds.finish(
+        await resultOf(target),
+        build.epoch === undefined ? undefined : new Date(build.epoch * 1000).toISOString(),
+      ),
     );
     pin(finished);
     const image = await engine.images.keep(finished, request.tags);
@@ -149,7 +152,14 @@ async function findBase(
     signal,
     progress: ({ id = '', status, current, total }) => {
       if (step !== undefined)
-        tell({ told: 'status', step, id, status, ...(current === undefined ? {} : { current }), ...(total === undefined ? {} : { total }) });
+        tell({
+          told: 'status',
+          step,
+          id,
+          status,
+          ...(current === undefined ? {} : { current }),
+          ...(total === undefined ? {} : { total }),
+        });
     },
   });
   engine.events.emit('image', 'pull', familiarName(reference), { ...image.config.labels, name });

@@ -7,7 +7,14 @@ import type { ImageConfig } from '../types.ts';
 import { GantryError } from '../errors.ts';
 import type { BuildContext } from './build-context.ts';
 import { configure, workdirOf } from './configuration.ts';
-import type { AddInstruction, CopyInstruction, Instruction, LineRange, RunInstruction, WorkdirInstruction } from './dockerfile/ast.ts';
+import type {
+  AddInstruction,
+  CopyInstruction,
+  Instruction,
+  LineRange,
+  RunInstruction,
+  WorkdirInstruction,
+} from './dockerfile/ast.ts';
 import { expandInstruction } from './dockerfile/expand.ts';
 import { parseTrigger } from './dockerfile/parse.ts';
 import { StageVariables } from './dockerfile/variables.ts';
@@ -39,12 +46,19 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
   const { builds } = engine.images;
   const { base, from } = start;
   const { escapeToken } = dockerfile;
-  const variables = new StageVariables(base.image.config.env, start.variables, { buildArgs: request.buildArgs, escapeToken });
+  const variables = new StageVariables(base.image.config.env, start.variables, {
+    buildArgs: request.buildArgs,
+    escapeToken,
+  });
   let draft: Draft = base;
   let setsCommand = false;
   const fixed = epoch === undefined ? undefined : new Date(epoch * 1000).toISOString();
 
-  const change = (createdBy: string, config: ImageConfig, { record, author }: { record?: CacheRecord; author?: string } = {}): void => {
+  const change = (
+    createdBy: string,
+    config: ImageConfig,
+    { record, author }: { record?: CacheRecord; author?: string } = {},
+  ): void => {
     const layer = record?.layer;
     const created = fixed ?? (layer === undefined ? undefined : record?.createdAt);
     const { image, layers } = draft;
@@ -57,21 +71,32 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
         diffIds: layer === undefined ? image.diffIds : [...image.diffIds, layer.diffId],
         history: [
           ...image.history,
-          { ...(created === undefined ? {} : { created }), createdBy, comment: COMMENT, ...(layer === undefined ? { emptyLayer: true } : {}) },
+          {
+            ...(created === undefined ? {} : { created }),
+            createdBy,
+            comment: COMMENT,
+            ...(layer === undefined ? { emptyLayer: true } : {}),
+          },
         ],
       },
       layers: layer === undefined ? layers : [...layers, layer],
     };
   };
 
-  const lookUpIn = (layers: string[]): LookUp => (directory, name) => lookUpLayered(layers, directory, name);
+  const lookUpIn =
+    (layers: string[]): LookUp =>
+    (directory, name) =>
+      lookUpLayered(layers, directory, name);
 
   /** The layer of a step that works on files, by its key. */
   const layer = async (
     step: Step,
     parts: unknown[],
     description: string,
-    make: (output: Output, store: (tar: AsyncIterable<Uint8Array> | undefined) => Promise<CacheRecord>) => Promise<CacheRecord>,
+    make: (
+      output: Output,
+      store: (tar: AsyncIterable<Uint8Array> | undefined) => Promise<CacheRecord>,
+    ) => Promise<CacheRecord>,
     sooner?: string,
   ): Promise<{ record: CacheRecord; cached: boolean }> => {
     const key = keyOf([draft.image.diffIds, draft.image.platform, epoch ?? null, ...parts]);
@@ -132,18 +157,26 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
     return cached;
   };
 
-  const draftLayer = async (write: (layer: LayerDraft) => Promise<void> | void, paths: string[]): Promise<LayerDraft> => {
+  const draftLayer = async (
+    write: (layer: LayerDraft) => Promise<void> | void,
+    paths: string[],
+  ): Promise<LayerDraft> => {
     const made = createLayerDraft(lookUpIn(paths), epoch ?? Math.floor(Date.now() / 1000));
     await write(made);
     return made;
   };
 
   const copyStep = async (step: Step, instruction: CopyInstruction | AddInstruction): Promise<boolean> => {
-    const source = instruction.kind === 'copy' && instruction.from !== undefined ? await start.sourceOf(instruction.from) : undefined;
+    const source =
+      instruction.kind === 'copy' && instruction.from !== undefined
+        ? await start.sourceOf(instruction.from)
+        : undefined;
     const { config, diffIds, platform } = draft.image;
     const createdBy = `${instruction.kind.toUpperCase()} ${transferText(instruction)}`;
     // Files of a stage are only read where the stage has changed.
-    const sooner = source && keyOf(['copy from', diffIds, platform, epoch ?? null, source.image.diffIds, config.workingDir, instruction.text]);
+    const sooner =
+      source &&
+      keyOf(['copy from', diffIds, platform, epoch ?? null, source.image.diffIds, config.workingDir, instruction.text]);
     const early = sooner === undefined || request.noCache ? undefined : await builds.cached(sooner);
     if (early !== undefined) {
       builds.cache.change(() => {
@@ -256,7 +289,11 @@ function keyOf(parts: unknown[]): string {
 /** With the lines of an instruction, where it does not say others. */
 export function located(cause: unknown, range: LineRange): unknown {
   if (!(cause instanceof GantryError)) return cause;
-  return new GantryError(cause.code, cause.message, { hint: cause.hint, details: { ...range, ...cause.details }, cause });
+  return new GantryError(cause.code, cause.message, {
+    hint: cause.hint,
+    details: { ...range, ...cause.details },
+    cause,
+  });
 }
 
 function argText(args: ReturnType<StageVariables['declare']>): string {
@@ -266,7 +303,9 @@ function argText(args: ReturnType<StageVariables['declare']>): string {
 /** As BuildKit's history has it: no flags but those that decide about the files. */
 function transferText(instruction: CopyInstruction | AddInstruction): string {
   const { sources, heredocs, destination, chown, chmod } = instruction;
-  const flags = [...(chown === undefined ? [] : [`--chown=${chown}`]), ...(chmod === undefined ? [] : [`--chmod=${chmod}`])];
+  const flags = [
+    ...(chown === undefined ? [] : [`--chown=${chown}`]),
+    ...(chmod === undefined ? [] : [`--chmod=${chmod}`]),
+  ];
   return [...flags, ...sources, ...heredocs.map(({ name }) => name), destination].join(' ');
 }
-

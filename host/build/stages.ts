@@ -11,7 +11,8 @@ export function targetStage({ stages }: Dockerfile, target: string): Stage {
   if (found !== undefined) return found;
   const names = stages.flatMap(({ name }) => name ?? []);
   throw new GantryError('INVALID_ARGUMENT', `Failed to reach build target ${target} in Dockerfile`, {
-    hint: names.length > 0 ? `Its stages are ${names.join(', ')}` : 'No stage has a name; give an index, the first is 0',
+    hint:
+      names.length > 0 ? `Its stages are ${names.join(', ')}` : 'No stage has a name; give an index, the first is 0',
   });
 }
 

@@ -40,7 +40,12 @@ export async function readTransfer(
       continue;
     }
     for (const one of selectFrom(root, path, where, instruction))
-      if (instruction.kind === 'add' && instruction.unpack !== false && one.node.type === 'file' && (await archiveIn(one.node)))
+      if (
+        instruction.kind === 'add' &&
+        instruction.unpack !== false &&
+        one.node.type === 'file' &&
+        (await archiveIn(one.node))
+      )
         archives.push(one.node);
       else selected.push(one);
   }
@@ -75,7 +80,13 @@ export async function readTransfer(
     async write(layer) {
       place(layer, selected, placement);
       for (const node of archives)
-        await placeArchive(layer, contentOf(node.content), `Cannot unpack what ${instruction.text} names`, spool, placement);
+        await placeArchive(
+          layer,
+          contentOf(node.content),
+          `Cannot unpack what ${instruction.text} names`,
+          spool,
+          placement,
+        );
     },
   };
 }

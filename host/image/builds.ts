@@ -41,12 +41,7 @@ export interface Builds {
   held(): { blobs: string[]; layers: LayerEntry[] };
 }
 
-export function createBuilds(
-  cache: BuildCache,
-  content: ContentStore,
-  layers: LayerStore,
-  unpacker: Unpacker,
-): Builds {
+export function createBuilds(cache: BuildCache, content: ContentStore, layers: LayerStore, unpacker: Unpacker): Builds {
   const pinned = new Set<Draft>();
   return {
     cache,

@@ -1,6 +1,6 @@
 // Images as the engine sees them: found by name or ID, pulled, loaded, tagged, removed. Read this file first.
 import { GantryError } from '../errors.ts';
-import type { Image, ImageUsers, Platform, Progress } from '../types.ts';
+import type { Image, ImageUsers, Progress } from '../types.ts';
 import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
 import { checkLogin } from './registry/check-login.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
@@ -19,40 +19,14 @@ import { pullImage, shortId } from './pull.ts';
 import { inspectRemote, type RemoteImage } from './registry/distribution.ts';
 import { type Pushed, pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
+import type { Pull, PullRequest, PushRequest, Removal } from './image-requests.ts';
 import { familiarKey, planRemoval, sweep } from './remove.ts';
 import { saveArchive } from './save.ts';
 import { type Found, searchRegistry } from './registry/search.ts';
 import type { Change, Unpacker } from './unpack.ts';
 import { storeManifest } from './write-manifest.ts';
 
-export interface PullRequest {
-  platform?: Platform | undefined;
-  credentials?: Credentials | undefined;
-  /** Who wants it has gone; a layer that another pull waits for is fetched by that one. */
-  signal?: AbortSignal | undefined;
-  progress?: (line: Progress) => void;
-}
-
-export interface PushRequest {
-  credentials?: Credentials | undefined;
-  progress?: (line: Progress) => void;
-}
-
-export interface Pull {
-  image: Image;
-  /** Digest of what the reference names. */
-  digest: string;
-  /** Nothing had to be fetched. */
-  upToDate: boolean;
-}
-
-/** What a removal did, in docker's words. */
-export interface Removal {
-  untagged: string[];
-  deleted: string[];
-  /** Of the layers that went. */
-  bytes: number;
-}
+export type { Pull, PullRequest, PushRequest, Removal } from './image-requests.ts';
 
 export interface ImageStore {
   list(): Promise<Image[]>;
@@ -196,7 +170,8 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     if (!/^(sha256:)?[a-f0-9]{12,64}$/.test(name)) return undefined;
     return Object.keys(builds.cache.file.images).find((id) => id.startsWith(`sha256:${name.replace('sha256:', '')}`));
   };
-  const layersOf = (id: string): LayerEntry[] | undefined => (catalog.images[id] ?? builds.cache.file.images[id])?.layers;
+  const layersOf = (id: string): LayerEntry[] | undefined =>
+    (catalog.images[id] ?? builds.cache.file.images[id])?.layers;
 
   const findKnown = async (name: string): Promise<Image> => {
     const id = lookUp(catalog, name) ?? stepOfBuild(name);
@@ -350,7 +325,8 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         if (below === undefined) throw new GantryError('IMAGE_NOT_FOUND', `No such image: ${parent.id}`);
         return commitImage(parent, below, commit, unpacker.pack(commit.upper), content, layers);
       }),
-    import: (request, target) => make(target === undefined ? [] : [target], () => importImage(request, content, layers)),
+    import: (request, target) =>
+      make(target === undefined ? [] : [target], () => importImage(request, content, layers)),
     builds,
     draft: (image) => draftOf(image, layersOf(image.id) ?? []),
     keep: (built, names) => make(names, async () => built),

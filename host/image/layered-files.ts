@@ -48,7 +48,7 @@ export function readLayeredFile(layers: string[], path: string, limit = 1 << 20)
 }
 
 /** What layers have under one name; a link is not followed. */
-export type LayeredEntry = { mode: number; uid: number; gid: number; /** Seconds. */ mtime: number } & (
+export type LayeredEntry = { mode: number; uid: number; gid: number /** Seconds. */; mtime: number } & (
   | { type: 'symlink'; target: string }
   | { type: 'file' | 'directory' | 'other' }
 );

@@ -142,8 +142,7 @@ export async function importImage(
   const platform = wanted ? parsePlatform(wanted) : hostPlatform();
   const tar = source === '-' ? body : await openUrl(/^https?:\/\//.test(source) ? source : `http://${source}`);
   const { layer, isEmpty } = await storeLayer(decompress(tar), content, layers, { compress: true });
-  if (isEmpty)
-    throw new GantryError('INVALID_ARCHIVE', 'Cannot import an image: the archive is empty');
+  if (isEmpty) throw new GantryError('INVALID_ARCHIVE', 'Cannot import an image: the archive is empty');
   const created = new Date().toISOString();
   const history = [{ created, comment: comment || `Imported from ${source}` }];
   const id = await content.put(writeImageConfig({ platform, created, diffIds: [layer.diffId], config, history }));

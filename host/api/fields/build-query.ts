@@ -41,8 +41,10 @@ function refuseOthers(call: Call): void {
       'Cannot build with BuildKit: its sessions are not spoken; build with DOCKER_BUILDKIT=0 in the environment, or with "gantry build"',
     );
   if (!['', '1'].includes(version)) throw new GantryError('INVALID_ARGUMENT', `Invalid version ${version}`);
-  if (flag(call, 'squash')) throw refuse('Cannot squash the layers of an image: build it from a stage with COPY --from');
-  if (!['', '[]', 'null'].includes(query.get('outputs') ?? '')) throw refuse('Cannot export a build elsewhere: "gantry save" writes the image');
+  if (flag(call, 'squash'))
+    throw refuse('Cannot squash the layers of an image: build it from a stage with COPY --from');
+  if (!['', '[]', 'null'].includes(query.get('outputs') ?? ''))
+    throw refuse('Cannot export a build elsewhere: "gantry save" writes the image');
   if ((query.get('session') ?? '') !== '' || query.get('remote') === 'client-session')
     throw refuse('Cannot build from a session: send the context, or build with "gantry build"');
   if (!['', 'default', 'process'].includes(query.get('isolation') ?? ''))

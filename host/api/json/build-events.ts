@@ -14,7 +14,10 @@ export function createBuildEvents(send: (event: BuildEvent) => void): BuildEvent
   const parts = new Map<string, number>();
   const change = (step: Pick<Step, 'id' | 'name'>, fields: Partial<VertexEvent>): void => {
     if (step.name === '') return;
-    const vertex: VertexEvent = { ...(vertices.get(step.id) ?? { type: 'vertex', id: step.id, name: step.name }), ...fields };
+    const vertex: VertexEvent = {
+      ...(vertices.get(step.id) ?? { type: 'vertex', id: step.id, name: step.name }),
+      ...fields,
+    };
     vertices.set(step.id, vertex);
     send(vertex);
   };

@@ -24,32 +24,43 @@ export function createBuildLines(line: Line, { quiet, removes }: { quiet: boolea
   const write = (told: Told): void => {
     switch (told.told) {
       case 'triggers':
-        return stream(`# Executing ${told.steps.length} build trigger${told.steps.length === 1 ? '' : 's'}\n`);
+        stream(`# Executing ${told.steps.length} build trigger${told.steps.length === 1 ? '' : 's'}\n`);
+        break;
       case 'begin': {
         const { number, total, text } = told.step;
-        return number > 0 ? stream(`Step ${number}/${total} : ${text}\n`) : undefined;
+        if (number > 0) stream(`Step ${number}/${total} : ${text}\n`);
+        break;
       }
       case 'container':
         containers.set(told.step.id, told.id);
-        return stream(` ---> Running in ${short(told.id)}\n`);
+        stream(` ---> Running in ${short(told.id)}\n`);
+        break;
       case 'log':
-        return stream(told.text);
+        stream(told.text);
+        break;
       case 'status': {
         const { status, id, current, total } = told;
-        return line({ status, ...(id ? { id } : {}), ...(current === undefined ? {} : { progressDetail: { current, total } }) });
+        line({
+          status,
+          ...(id ? { id } : {}),
+          ...(current === undefined ? {} : { progressDetail: { current, total } }),
+        });
+        break;
       }
       case 'end':
-        return ended(told.step, told.cached, told.draft);
+        ended(told.step, told.cached, told.draft);
+        break;
       default:
-        return undefined;
+        break;
     }
   };
   const ended = (step: Step, cached: boolean, draft: Parameters<typeof imageIdOf>[0]): void => {
     const container = containers.get(step.id);
     if (container !== undefined && removes) stream(` ---> Removed intermediate container ${short(container)}\n`);
-    if (cached && !/^FROM\b/i.test(step.text)) stream(' ---> Using cache\n');
+    if (cached && !/^FROM\b/i.test(step.text) && step.number > 0) stream(' ---> Using cache\n');
     const id = imageIdOf(draft);
-    stream(` ---> ${id === '' ? '' : short(id)}\n`);
+    // The last one has its ID when it has its times.
+    if (step.number !== step.total) stream(` ---> ${short(id)}\n`);
   };
   const stageOf = (told: Told): number | undefined =>
     'step' in told ? told.step.stage : told.told === 'stage' ? told.stage : undefined;
@@ -75,6 +86,7 @@ export function createBuildLines(line: Line, { quiet, removes }: { quiet: boolea
     },
     done(id, tags) {
       if (quiet) return stream(`${id}\n`);
+      stream(` ---> ${short(id)}\n`);
       line({ aux: { ID: id } });
       stream(`Successfully built ${short(id)}\n`);
       for (const tag of tags) stream(`Successfully tagged ${tag}\n`);

@@ -1,6 +1,6 @@
 // POST /build: a context becomes an image; and what builds keep. Docker's clients are told it in lines, our own in events.
 import type { BuildRequest } from '../../build/build-request.ts';
-import { createBuilder } from '../../build/builder.ts';
+import type { Builder } from '../../build/builder.ts';
 import { cacheUsage, pruneCache } from '../../build/cache-usage.ts';
 import type { Dockerfile } from '../../build/dockerfile/ast.ts';
 import { failureRange, sourceRange } from '../../build/dockerfile/failure.ts';
@@ -16,7 +16,12 @@ import { createBuildEvents } from '../json/build-events.ts';
 import { createBuildLines } from '../json/build-lines.ts';
 
 export function buildRoutes(engine: Engine): Route[] {
-  const builder = createBuilder(engine);
+  let known: Promise<Builder> | undefined;
+  /** Loaded with the first build: an engine that builds nothing does not hold it. */
+  const builder = (): Promise<Builder> => {
+    known ??= import('../../build/builder.ts').then(({ createBuilder }) => createBuilder(engine));
+    return known;
+  };
 
   const build = async (call: Call): Promise<void> => {
     const query = readBuildQuery(call);
@@ -42,7 +47,7 @@ export function buildRoutes(engine: Engine): Route[] {
     const removes = call.query.get('rm') === null || flag(call, 'rm');
     const lines = createBuildLines((value) => output.line(value), { quiet: flag(call, 'q'), removes });
     try {
-      const { id, tags } = await builder.build(request, lines.tell, signal);
+      const { id, tags } = await (await builder()).build(request, lines.tell, signal);
       lines.done(id, tags);
     } catch (error) {
       if (!output.begun) throw error;
@@ -68,7 +73,7 @@ export function buildRoutes(engine: Engine): Route[] {
     };
     let file: Dockerfile | undefined;
     try {
-      const { id, names } = await builder.build(request, createBuildEvents(send).tell, signal, (parsed) => {
+      const { id, names } = await (await builder()).build(request, createBuildEvents(send).tell, signal, (parsed) => {
         file = parsed;
       });
       send({ type: 'result', imageId: id, names });
@@ -91,12 +96,20 @@ export function buildRoutes(engine: Engine): Route[] {
   };
 
   const prune = async (call: Call): Promise<void> => {
-    const filters = readFilters(call.query.get('filters'), ['until', 'unused-for', 'id', 'type', 'description', 'inuse', 'shared']);
+    const filters = readFilters(call.query.get('filters'), [
+      'until',
+      'unused-for',
+      'id',
+      'type',
+      'description',
+      'inuse',
+      'shared',
+    ]);
     const keepText = call.query.get('keep-storage') ?? call.query.get('reserved-space') ?? '0';
     const { removed, bytes } = await pruneCache(engine, {
       all: flag(call, 'all'),
       keepBytes: Number(keepText) || 0,
-      until: untilOf({ ...filters, until: filters.until ?? filters['unused-for'] }),
+      until: untilOf(filters['unused-for'] === undefined ? filters : { ...filters, until: filters['unused-for'] }),
       matches: (usage) =>
         anyOf(filters.id, (id) => usage.id.startsWith(id)) &&
         anyOf(filters.type, (type) => usage.type === type) &&
@@ -152,7 +165,10 @@ function registryCredentials(header: string | string[] | undefined): BuildReques
     throw new GantryError('INVALID_ARGUMENT', 'Cannot read the header X-Registry-Config: it is not base64url of JSON');
   }
   return (registry) => {
-    const names = registry === 'docker.io' ? ['https://index.docker.io/v1/', 'index.docker.io', 'docker.io'] : [registry, `https://${registry}`];
+    const names =
+      registry === 'docker.io'
+        ? ['https://index.docker.io/v1/', 'index.docker.io', 'docker.io']
+        : [registry, `https://${registry}`];
     const login = names.map((name) => logins[name]).find((one) => one !== undefined);
     if (login === undefined) return undefined;
     const [username = '', password = ''] = login.auth

@@ -60,7 +60,7 @@ const build = refuse(
   'UNSUPPORTED',
   'Cannot open a BuildKit session: build with DOCKER_BUILDKIT=0 in the environment, or with "gantry build"',
   noSession,
-  ...['POST /session', 'POST /grpc'],
+  ...['POST /build/cancel', 'POST /session', 'POST /grpc'],
 );
 
 const later = (what: string, ...operations: string[]): Route[] =>

@@ -21,18 +21,27 @@ export async function download(
   signal: AbortSignal,
 ): Promise<{ name: string; node: FileNode }> {
   const failed = (reason: string, cause?: unknown): GantryError =>
-    new GantryError('REGISTRY_FAILED', `Cannot download "${address}": ${reason}`, { hint: 'Check the address and the network', cause });
+    new GantryError('REGISTRY_FAILED', `Cannot download "${address}": ${reason}`, {
+      hint: 'Check the address and the network',
+      cause,
+    });
   if (!URL.canParse(address)) throw new GantryError('INVALID_ARGUMENT', `Cannot read the address "${address}"`);
   const url = new URL(address);
   const name = posix.basename(decodeURIComponent(url.pathname));
-  if (name === '') throw new GantryError('INVALID_ARGUMENT', `Cannot determine filename for url: ${address}`, { hint: 'Let the address end with a file name' });
+  if (name === '')
+    throw new GantryError('INVALID_ARGUMENT', `Cannot determine filename for url: ${address}`, {
+      hint: 'Let the address end with a file name',
+    });
   const transport = createTransport(signal);
   try {
     const answer = await transport.send(url, { headers: {} });
     if (answer.status !== 200) throw failed(`the server answered ${answer.status}`);
     const content = await spool.add(answer.body);
     if (checksum !== undefined && checksum !== `sha256:${content.digest}`)
-      throw new GantryError('DIGEST_MISMATCH', `Cannot use "${address}": its digest is sha256:${content.digest}, not ${checksum}`);
+      throw new GantryError(
+        'DIGEST_MISMATCH',
+        `Cannot use "${address}": its digest is sha256:${content.digest}, not ${checksum}`,
+      );
     const time = Date.parse(answer.headers['last-modified'] ?? '');
     const mtime = Number.isNaN(time) ? 0 : Math.floor(time / 1000);
     return { name, node: { type: 'file', mode: 0o600, uid: 0, gid: 0, mtime, xattrs: new Map(), content } };
@@ -63,5 +72,13 @@ export async function archiveIn({ content }: FileNode): Promise<boolean> {
 function isTarHeader(block: Buffer): boolean {
   if (block.every((byte) => byte === 0)) return false;
   const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
-  return Number.parseInt(block.subarray(148, 156).toString('latin1').replace(/[\0 ].*$/s, ''), 8) === sum;
+  return (
+    Number.parseInt(
+      block
+        .subarray(148, 156)
+        .toString('latin1')
+        .replace(/[\0 ].*$/s, ''),
+      8,
+    ) === sum
+  );
 }

@@ -6,7 +6,8 @@ import { type Attributes, contentOf, type DirectoryNode, type Node, newDirectory
 import { TAR_END, tarHeader, tarPadding } from './write-tar.ts';
 
 /** What the layers below have under one name. */
-export type Below = Omit<Attributes, 'xattrs'> & ({ type: 'symlink'; target: string } | { type: 'file' | 'directory' | 'other' });
+export type Below = Omit<Attributes, 'xattrs'> &
+  ({ type: 'symlink'; target: string } | { type: 'file' | 'directory' | 'other' });
 
 /** Looks one name up in a directory of the layers below, whose path has no links; the name itself is not followed. */
 export type LookUp = (directory: string[], name: string) => Below | undefined;
@@ -66,9 +67,13 @@ export function createLayerDraft(lookUp: LookUp, time: number): LayerDraft {
       const there = next === undefined ? below(path.slice(0, index), name) : undefined;
       const blocked = next !== undefined || (there !== undefined && there.type !== 'directory');
       if (blocked && !(replaces && index === path.length - 1))
-        throw new GantryError('INVALID_ARGUMENT', `Cannot make the directory "/${path.join('/')}": "/${path.slice(0, index + 1).join('/')}" is no directory`);
+        throw new GantryError(
+          'INVALID_ARGUMENT',
+          `Cannot make the directory "/${path.join('/')}": "/${path.slice(0, index + 1).join('/')}" is no directory`,
+        );
       const made = newDirectory(time);
-      if (there?.type === 'directory') Object.assign(made, { mode: there.mode, uid: there.uid, gid: there.gid, mtime: there.mtime });
+      if (there?.type === 'directory')
+        Object.assign(made, { mode: there.mode, uid: there.uid, gid: there.gid, mtime: there.mtime });
       else Object.assign(made, attributes);
       here.entries.set(name, made);
       here = made;
@@ -102,7 +107,9 @@ export function createLayerDraft(lookUp: LookUp, time: number): LayerDraft {
     typeOf(path) {
       if (path.length === 0) return 'directory';
       const found = at(path.slice(0, -1), path.at(-1)!);
-      return found === undefined || ['file', 'directory', 'symlink'].includes(found.type) ? (found?.type as 'file') : 'other';
+      return found === undefined || ['file', 'directory', 'symlink'].includes(found.type)
+        ? (found?.type as 'file')
+        : 'other';
     },
     makeDirectory(path, attributes) {
       open(path, attributes);
@@ -114,7 +121,10 @@ export function createLayerDraft(lookUp: LookUp, time: number): LayerDraft {
       const name = path.at(-1);
       if (name === undefined) throw new GantryError('INVALID_ARGUMENT', 'Cannot put a file in the place of "/"');
       if (name.startsWith('.wh.'))
-        throw new GantryError('INVALID_ARGUMENT', `Cannot put "/${path.join('/')}" into a layer: names that begin with ".wh." say what is removed`);
+        throw new GantryError(
+          'INVALID_ARGUMENT',
+          `Cannot put "/${path.join('/')}" into a layer: names that begin with ".wh." say what is removed`,
+        );
       const parent = path.slice(0, -1);
       if (!replaces && node.type !== 'directory' && at(parent, name)?.type === 'directory')
         throw new GantryError('INVALID_ARGUMENT', `Cannot overwrite the directory "/${path.join('/')}" with a file`);

@@ -14,14 +14,19 @@ export interface Placement {
   chmod?: ((mode: number, isDirectory: boolean) => number) | undefined;
 }
 
-export function place(draft: LayerDraft, selected: Selected[], { destination, isDirectory, owner, chmod }: Placement): void {
+export function place(
+  draft: LayerDraft,
+  selected: Selected[],
+  { destination, isDirectory, owner, chmod }: Placement,
+): void {
   const top = draft.resolve(destination);
   const intoDirectory = isDirectory || draft.typeOf(top) === 'directory';
   const changed = new Map<Node, Node>();
   const change = <T extends Node>(node: T): T => {
     const known = changed.get(node);
     if (known !== undefined) return known as T;
-    const mode = chmod === undefined || node.type === 'symlink' ? node.mode : chmod(node.mode, node.type === 'directory');
+    const mode =
+      chmod === undefined || node.type === 'symlink' ? node.mode : chmod(node.mode, node.type === 'directory');
     const made = { ...node, mode, ...owner };
     changed.set(node, made);
     return made;
@@ -69,7 +74,10 @@ export async function placeArchive(
     if (entry.type === 'link') {
       const target = made.get(partsOf(entry.link).join('/'));
       if (target === undefined)
-        throw new GantryError('INVALID_ARCHIVE', `${what}: "${entry.name}" links to "${entry.link}", which is no file before it`);
+        throw new GantryError(
+          'INVALID_ARCHIVE',
+          `${what}: "${entry.name}" links to "${entry.link}", which is no file before it`,
+        );
       draft.put(path, target, true);
       made.set([...parts, name].join('/'), target);
       continue;
@@ -104,7 +112,11 @@ function applied(mode: number, [, given, actions]: RegExpExecArray, isDirectory:
   for (const [, operator, letters] of actions!.matchAll(/([-+=])([rwxXst]*)/g)) {
     let bits = 0;
     let reset = 0;
-    for (const [letter, shift] of [['u', 6], ['g', 3], ['o', 0]] as const) {
+    for (const [letter, shift] of [
+      ['u', 6],
+      ['g', 3],
+      ['o', 0],
+    ] as const) {
       if (!who.includes(letter)) continue;
       const runs = letters!.includes('x') || (letters!.includes('X') && (isDirectory || (mode & 0o111) !== 0));
       const own = (letters!.includes('r') ? 4 : 0) | (letters!.includes('w') ? 2 : 0) | (runs ? 1 : 0);

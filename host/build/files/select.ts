@@ -24,13 +24,20 @@ export function select(root: DirectoryNode, source: string, where: string, selec
   const pattern = partsOf(source.replace(/(^|\/)\.\//g, '$1'));
   const paths = pattern.some(isPattern) ? matches(root, pattern, []) : [pattern];
   if (paths.length === 0)
-    throw new GantryError('PATH_NOT_FOUND', `COPY failed: no source files were specified: nothing in ${where} matches "${source}"`);
+    throw new GantryError(
+      'PATH_NOT_FOUND',
+      `COPY failed: no source files were specified: nothing in ${where} matches "${source}"`,
+    );
   return paths.map((path) => {
     const found = find(root, path.join('/'));
     if (found === undefined)
-      throw new GantryError('PATH_NOT_FOUND', `COPY failed: file not found in ${where} or excluded by .dockerignore: stat ${source}: file does not exist`, {
-        hint: 'Paths of sources begin at the top of the build context',
-      });
+      throw new GantryError(
+        'PATH_NOT_FOUND',
+        `COPY failed: file not found in ${where} or excluded by .dockerignore: stat ${source}: file does not exist`,
+        {
+          hint: 'Paths of sources begin at the top of the build context',
+        },
+      );
     const { node } = found;
     const kept = selection.excludes === undefined ? node : without(node, '', selection.excludes);
     if (selection.parents) return { under: belowPivot(source, path), node: kept };

@@ -48,11 +48,7 @@ export function partsOf(path: string): string[] {
 }
 
 /** Follows links inside the tree; `path` is where that led. */
-export function find(
-  root: DirectoryNode,
-  path: string,
-  followLast = true,
-): { node: Node; path: string[] } | undefined {
+export function find(root: DirectoryNode, path: string, followLast = true): { node: Node; path: string[] } | undefined {
   let left = partsOf(path);
   let at: { node: Node; name: string }[] = [{ node: root, name: '' }];
   for (let links = 0; left.length > 0; ) {
@@ -82,7 +78,13 @@ export function treeDigest(node: Node): string {
     const { type, mode, uid, gid, xattrs } = one;
     const attributes = [...xattrs].map(([key, value]) => [key, value.toString('base64')]).sort();
     const special =
-      type === 'file' ? one.content.digest : type === 'symlink' ? one.target : type === 'directory' ? '' : [one.major, one.minor];
+      type === 'file'
+        ? one.content.digest
+        : type === 'symlink'
+          ? one.target
+          : type === 'directory'
+            ? ''
+            : [one.major, one.minor];
     hash.update(`${JSON.stringify([name, type, mode, uid, gid, attributes, special])}\n`);
     if (type !== 'directory') return;
     for (const key of [...one.entries.keys()].sort()) add(`${name}/${key}`, one.entries.get(key)!);
@@ -94,7 +96,11 @@ export function treeDigest(node: Node): string {
 export function contentOf({ spool, offset, size }: Content): AsyncIterable<Uint8Array> {
   return size === 0
     ? (async function* () {})()
-    : (createReadStream(spool, { start: offset, end: offset + size - 1, highWaterMark: 1 << 18 }) as AsyncIterable<Uint8Array>);
+    : (createReadStream(spool, {
+        start: offset,
+        end: offset + size - 1,
+        highWaterMark: 1 << 18,
+      }) as AsyncIterable<Uint8Array>);
 }
 
 export async function textOf(content: Content): Promise<string> {
@@ -155,7 +161,10 @@ export async function readTree(
     if (entry.type === 'link') {
       const target = find(root, entry.link, false)?.node;
       if (target === undefined || target.type === 'directory')
-        throw new GantryError('INVALID_ARCHIVE', `${what}: "${entry.name}" links to "${entry.link}", which is no file before it`);
+        throw new GantryError(
+          'INVALID_ARCHIVE',
+          `${what}: "${entry.name}" links to "${entry.link}", which is no file before it`,
+        );
       parent.entries.set(name, target);
       continue;
     }
