@@ -12,6 +12,7 @@ import { createInstallation, until } from '../helpers/cli.ts';
 import { engineCall } from '../helpers/engine-call.ts';
 import { rawConnection } from '../helpers/raw-http.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
+import { makeTar } from '../helpers/tar.ts';
 
 const found = findDescription();
 if ('missing' in found) console.log(`Answers are not compared with Docker's description: ${found.missing}`);
@@ -92,7 +93,7 @@ describe.skipIf(whyNoContainers() || 'missing' in found)("docker's description",
     const values =
       method === 'HEAD'
         ? []
-        : /^(\/events|\/images\/(create|load|[^?]+\/push))/.test(path)
+        : /^(\/events|\/build\?|\/images\/(create|load|[^?]+\/push))/.test(path)
           ? lines(text)
           : [JSON.parse(text)];
     for (const value of values) wrong.push(...problems(method, plain, answer.status, value));
@@ -235,6 +236,14 @@ describe.skipIf(whyNoContainers() || 'missing' in found)("docker's description",
     if (serves('POST /images/{name}/push')) await call('POST', '/images/box/push');
     if (serves('GET /images/search')) await call('GET', '/images/search?term=127.0.0.1:1/x');
     if (serves('GET /distribution/{name}/json')) await call('GET', '/distribution/127.0.0.1:1/absent/json');
+    await call(
+      'POST',
+      '/build?t=built',
+      makeTar([{ name: 'Dockerfile', content: 'FROM box\nRUN true > /made\n' }]),
+      200,
+    );
+    await call('GET', '/images/built/json', undefined, 200);
+    await call('GET', '/system/df', undefined, 200);
     await call('POST', '/images/prune', undefined, 200);
     await call('POST', '/build/prune', undefined, 200);
   };

@@ -28,6 +28,7 @@ const types: Record<string, string> = {
   'POST /images/prune': 'ImagePruneResponse',
   'GET /images/search': 'ImageSearchResponseItem[]',
   'GET /distribution/{name}/json': 'DistributionInspect',
+  'POST /build': 'JSONMessage',
   'POST /build/prune': 'BuildPruneResponse',
   'GET /networks': 'NetworkSummary[]',
   'GET /networks/{id}': 'NetworkInspect',
