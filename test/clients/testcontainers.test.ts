@@ -55,5 +55,7 @@ describe.skipIf(whyNoContainers() || whyNoOtherNodes())('testcontainers', () => 
     await until(async () => !(await here.ok('ps', '-a', '--format', '{{.Names}}')).split('\n').includes('left'));
     await until(async () => (await here.ok('ps', '-q', '--filter', `ancestor=${RYUK}`)) === '');
     expect(await here.ok('network', 'ls', '-q', '--filter', 'label=org.testcontainers=true')).toBe('');
+    for (const kind of ['network', 'volume'])
+      expect(await here.ok(kind, 'ls', '-q', '--filter', 'label=com.docker.compose.project')).toBe('');
   });
 });
