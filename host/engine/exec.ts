@@ -54,6 +54,11 @@ export function checkStart({ id, container, status }: Exec): RunningProcess {
 
 export function createExecs({ backend, images, files }: Context, announce: Announce): Execs {
   const execs = new Map<string, Exec>();
+  /** The program and a blank, then its arguments: docker's way. */
+  const tell = ({ id, container, input }: Exec, action: string): void => {
+    const [program = '', ...args] = input.args;
+    announce(container, `${action}: ${program} ${args.join(' ')}`, { execID: id });
+  };
   const forget = (exec: Exec): void => {
     setTimeout(() => execs.delete(exec.id), REMEMBERED_MS).unref();
   };
@@ -71,7 +76,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
         process: undefined,
       };
       execs.set(exec.id, exec);
-      announce(container, `exec_create: ${input.args.join(' ')}`, { execID: exec.id });
+      tell(exec, 'exec_create');
       return exec;
     },
     find(id) {
@@ -84,6 +89,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
       const { record } = container;
       const first = checkStart(exec);
       exec.status = 'running';
+      tell(exec, 'exec_start');
       let entered = (): void => {};
       const entering = new Promise<void>((resolve) => {
         entered = resolve;
@@ -111,7 +117,6 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
         Object.assign(exec, { process: running, pid: running.pid });
         if (exec.size !== undefined) running.resize(...exec.size);
         if (sink !== undefined) running.attach(sink);
-        announce(container, `exec_start: ${args.join(' ')}`, { execID: exec.id });
         void running.exited.then(({ exitCode }) => {
           Object.assign(exec, { status: 'exited', exitCode, pid: 0, process: undefined });
           announce(container, 'exec_die', { execID: exec.id, exitCode: String(exitCode) });

@@ -2,6 +2,7 @@
 import { GantryError } from '../errors.ts';
 import type { Commit } from '../image/new-image.ts';
 import { applyInstructions } from '../image/instructions.ts';
+import { familiarReference, parseReference } from '../image/reference.ts';
 import type { Change } from '../image/unpack.ts';
 import type { Image, ImageConfig } from '../types.ts';
 import type { Announce } from './container-events.ts';
@@ -25,7 +26,7 @@ export interface Snapshots {
 }
 
 export function createSnapshots(
-  { images, files }: Context,
+  { images, files, events }: Context,
   { pause, unpause }: Pick<Lifecycle, 'pause' | 'unpause'>,
   announce: Announce,
 ): Snapshots {
@@ -60,7 +61,9 @@ export function createSnapshots(
       };
       const work = (): Promise<Image> => images.commit(parent, commit, target);
       const image = await (pauses ? stopsWhile(container, work) : work());
-      announce(container, 'commit', { comment, imageID: image.id, imageRef: target ?? '' });
+      const imageRef = target === undefined ? '' : familiarReference(parseReference(target));
+      if (imageRef !== '') events.emit('image', 'tag', image.id, { ...image.config.labels, name: imageRef });
+      announce(container, 'commit', { comment, imageID: image.id, imageRef });
       return image;
     },
   };

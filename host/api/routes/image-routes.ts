@@ -1,6 +1,7 @@
 // /images: list, inspect, pull, load, save, tag, remove.
 import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../../engine/engine.ts';
+import { familiarReference, parseReference } from '../../image/reference.ts';
 import { GantryError } from '../../errors.ts';
 import type { Image, Platform, Progress } from '../../types.ts';
 import { healthcheckJson } from '../json/config-json.ts';
@@ -48,7 +49,7 @@ export function imageRoutes(engine: Engine): Route[] {
         const [name] = image.tags;
         for (const tag of image.tags) line({ stream: `Loaded image: ${tag}\n` });
         if (name === undefined) line({ stream: `Loaded image ID: ${image.id}\n` });
-        events.emit('image', 'load', image.id, { ...image.config.labels, name: name ?? image.id });
+        events.emit('image', 'load', image.id, { ...image.config.labels, name: image.id });
       }
     });
 
@@ -56,7 +57,7 @@ export function imageRoutes(engine: Engine): Route[] {
     const archive = await images.save(names);
     for (const name of names) {
       const { id, config } = await images.find(name);
-      events.emit('image', 'save', id, { ...config.labels, name });
+      events.emit('image', 'save', id, { ...config.labels, name: id });
     }
     call.response.writeHead(200, { 'content-type': 'application/x-tar' });
     // A failure cuts the connection: the client must not take half an archive for a whole one.
@@ -68,9 +69,8 @@ export function imageRoutes(engine: Engine): Route[] {
   const removeOne = async (name: string, force: boolean): Promise<{ lines: object[]; bytes: number }> => {
     const { id, config } = await images.find(name);
     const { untagged, deleted, bytes } = await images.remove(name, force, users);
-    const tell = (action: string): void => events.emit('image', action, id, { ...config.labels, name: id });
-    for (const _name of untagged) tell('untag');
-    if (deleted.length > 0) tell('delete');
+    for (const _name of untagged) events.emit('image', 'untag', id, { ...config.labels, name: id });
+    if (deleted.length > 0) events.emit('image', 'delete', id, { name: id });
     return {
       lines: [...untagged.map((Untagged) => ({ Untagged })), ...deleted.map((Deleted) => ({ Deleted }))],
       bytes,
@@ -123,9 +123,8 @@ export function imageRoutes(engine: Engine): Route[] {
         const tag = call.query.get('tag');
         const name = `${call.query.get('repo') ?? ''}${tag ? `:${tag}` : ''}`;
         await images.tag(call.params.name!, name);
-        const { id, config, tags } = await images.find(name);
-        const written = tags.find((known) => known === name || known === `${name}:latest`) ?? name;
-        events.emit('image', 'tag', id, { ...config.labels, name: written });
+        const { id, config } = await images.find(name);
+        events.emit('image', 'tag', id, { ...config.labels, name: familiarReference(parseReference(name)) });
         call.response.writeHead(201).end();
       },
     },

@@ -59,6 +59,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
     await container.settled;
     await Promise.all([...container.copies].map(({ exited }) => exited));
     const { host, imageId } = record.config;
+    let connected = false;
     const slot = fitsSlot(host) ? backend.reserveSlot(host.cgroupParent) : undefined;
     try {
       const attached = container.attachWanted;
@@ -82,6 +83,8 @@ export function createStart({ context, find, others, announce, watch, discard }:
       await volumeMounts.acquire(record);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
       noteStart(files, record);
+      announceNetworks(events, record, 'connect');
+      connected = true;
       const launch = async (place: string | undefined, again = true): Promise<RunningProcess> => {
         const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot: place });
         record.warnings = [...attachment.warnings, ...plan.warnings];
@@ -109,11 +112,11 @@ export function createStart({ context, find, others, announce, watch, discard }:
       watch(container, running);
       if (resolver !== undefined) networks.serve(record);
       renewLinks(container, others.values());
-      announceNetworks(events, record, 'connect');
       announce(container, 'start');
       return true;
     } catch (error) {
       if (slot !== undefined) backend.releaseSlot(slot);
+      if (connected && container.running === undefined) announceNetworks(events, record, 'disconnect');
       if (container.running === undefined) await failed(container, error);
       throw error;
     }

@@ -82,7 +82,7 @@ export function createStops({ backend }: Context, announce: Announce, restarts: 
     killNow(container) {
       if (giveUpRestart(container) || container.running === undefined) return;
       container.change({ stoppedByUser: true });
-      send(container, container.running, SIGKILL);
+      if (!killed.has(container.running)) send(container, container.running, SIGKILL);
       if (container.record.state.status === 'paused') void thaw(container);
     },
   };

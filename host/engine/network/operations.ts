@@ -108,11 +108,11 @@ export function createNetworkOperations({ networks, events }: Context): NetworkO
           const before = { ...record.endpoints };
           await networks.disconnect(record, entry.segment, container.save);
           rewriteFiles(container, before);
-          emit('disconnect', entry, { container: record.id });
         }
         delete record.endpoints[entry.name];
         record.config.host.networks = rest;
         container.save();
+        emit('disconnect', entry, { container: record.id });
       }),
   };
 }
