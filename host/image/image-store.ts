@@ -45,7 +45,8 @@ export interface ImageStore {
   inspectRemote(name: string, credentials?: Credentials): Promise<RemoteImage>;
   /** @param limit 0: as many as are usual. @throws {GantryError} INVALID_ARGUMENT, AUTH_FAILED, REGISTRY_FAILED. */
   search(term: string, limit: number, credentials?: Credentials): Promise<Found[]>;
-  tag(name: string, target: string): Promise<void>;
+  /** @returns the new name, written out in short form. */
+  tag(name: string, target: string): Promise<string>;
   /** Takes a name away, and the image with its last name. `usersOf` names what still needs it. @throws {GantryError} IMAGE_NOT_FOUND, IN_USE. */
   remove(name: string, force: boolean, usersOf: (id: string) => ImageUsers): Promise<Removal>;
   /** Directories of the layers, uppermost first. */
@@ -310,6 +311,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         if (step !== undefined) file.images[id] ??= { layers: step.layers, addedAt: now };
         file.images[id]!.taggedAt = now;
       });
+      return familiarReference(reference);
     },
     async remove(name, force, usersOf) {
       await store.find(name);

@@ -1,7 +1,6 @@
 // /images: list, inspect, pull, load, save, tag, remove.
 import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../../engine/engine.ts';
-import { familiarReference, parseReference } from '../../image/reference.ts';
 import { GantryError } from '../../errors.ts';
 import type { Image, Platform, Progress } from '../../types.ts';
 import { healthcheckJson } from '../json/config-json.ts';
@@ -122,9 +121,9 @@ export function imageRoutes(engine: Engine): Route[] {
       handler: async (call) => {
         const tag = call.query.get('tag');
         const name = `${call.query.get('repo') ?? ''}${tag ? `:${tag}` : ''}`;
-        await images.tag(call.params.name!, name);
+        const written = await images.tag(call.params.name!, name);
         const { id, config } = await images.find(name);
-        events.emit('image', 'tag', id, { ...config.labels, name: familiarReference(parseReference(name)) });
+        events.emit('image', 'tag', id, { ...config.labels, name: written });
         call.response.writeHead(201).end();
       },
     },
