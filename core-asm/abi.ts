@@ -201,7 +201,9 @@ export const OP_MAKE_CGROUP = 108;
  * a minute old and called as containers and slots are.
  */
 export const OP_SWEEP_CGROUPS = 109;
-export const OP_END = 110;
+/** log_buffer(bytes): the log holds nobody up: so much of it waits to be written, the rest is dropped. After LOG. */
+export const OP_LOG_BUFFER = 110;
+export const OP_END = 111;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;

@@ -132,6 +132,8 @@ export interface PlanPaths {
   log: string;
   logMaxSize?: number;
   logMaxFiles?: number;
+  /** Bytes that may wait to be written; absent: the container waits instead. */
+  logBuffer?: number;
   exitRecord: string;
   /** The executor's copy that serves as /sbin/docker-init. */
   init: string;

@@ -6,6 +6,7 @@ import {
   OP_EXIT_RECORD,
   OP_LAUNCH,
   OP_LOG,
+  OP_LOG_BUFFER,
   OP_NETLINK,
   OP_OPENAT,
   OP_PARK,
@@ -141,6 +142,7 @@ function supervise(program: ProgramWriter, request: Json): void {
   if (paths.str('controlSocket') != '') program.op(OP_CONTROL_SOCKET).str(paths.str('controlSocket'));
   if (paths.str('log') != '')
     program.op(OP_LOG).str(paths.str('log')).imm(paths.int('logMaxSize')).imm(paths.int('logMaxFiles'));
+  if (paths.int('logBuffer') > 0) program.op(OP_LOG_BUFFER).imm(paths.int('logBuffer'));
   if (paths.str('exitRecord') != '') program.op(OP_EXIT_RECORD).str(paths.str('exitRecord'));
 }
 

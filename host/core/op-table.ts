@@ -89,6 +89,7 @@ define(abi.OP_CONTAINER_CGROUP, 'container_cgroup', 's');
 define(abi.OP_SUPERVISE, 'supervise', 'xi');
 define(abi.OP_CONTROL_SOCKET, 'control_socket', 's');
 define(abi.OP_LOG, 'log', 'sii');
+define(abi.OP_LOG_BUFFER, 'log_buffer', 'i');
 define(abi.OP_EXIT_RECORD, 'exit_record', 's');
 define(abi.OP_OOM_EVENTS, 'oom_events', 's');
 define(abi.OP_REMOVE_TREE, 'remove_tree', 'fs');

@@ -81,7 +81,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       resolvConf: files.resolvConf,
       controlSocket: files.controlSocket,
       log: logConfig.type === 'none' ? '' : files.log,
-      ...logLimits(logConfig),
+      ...(logConfig.type === 'none' ? {} : { ...logLimits(logConfig), ...logBuffer(logConfig) }),
       exitRecord: files.exitRecord,
       init: context.backend.initProgram,
       emptyDirectory: context.files.emptyDirectory,
@@ -130,3 +130,21 @@ function logLimits({ type, config }: HostConfig['logConfig']): { logMaxSize?: nu
   const unit = 1000 ** ' kmg'.indexOf(suffix.toLowerCase() || ' ');
   return { logMaxSize: Number(digits) * unit, logMaxFiles: Number(files) };
 }
+
+/** Docker's, where nothing is said. */
+const BUFFER_DEFAULT = '1000000';
+
+/** Of mode=non-blocking. Sizes are binary here, as docker reads them. */
+function logBuffer({ config }: HostConfig['logConfig']): { logBuffer?: number } {
+  if (config.mode !== 'non-blocking') return {};
+  const { 'max-buffer-size': size = BUFFER_DEFAULT } = config;
+  const [, digits, suffix = ''] = /^(\d+)([kmg]?)(?:i?b)?$/i.exec(size) ?? [];
+  const bytes = Number(digits) * 1024 ** ' kmg'.indexOf(suffix.toLowerCase() || ' ');
+  if (digits === undefined || bytes === 0 || bytes > BUFFER_MAX)
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-buffer-size "${size}"`, {
+      hint: 'Such as 4m; up to 1g',
+    });
+  return { logBuffer: bytes };
+}
+
+const BUFFER_MAX = 1024 ** 3;

@@ -1,5 +1,6 @@
 // The log of a container as files: rotation, reading over it, drivers and options that are refused.
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
@@ -142,6 +143,48 @@ describe.skipIf(whyNoContainers())('the log', () => {
     await ok('rm', 'silent');
   });
 
+  it('without blocking is whole where the disk keeps up, over rotations too', async () => {
+    const loose = ['--log-opt', 'mode=non-blocking', '--log-opt', 'max-buffer-size=4m'];
+    const script = `i=0; while [ $i -lt 1200 ]; do i=$((i+1)); echo ${'x'.repeat(100)} $i; done`;
+    const id = await create('loose', [...rotating, ...loose], script);
+    await finish('loose');
+    expect(files(id).length).toBeGreaterThan(1);
+    expect((await ok('logs', 'loose')).replaceAll(/x+ /g, '').split('\n')).toEqual(numbers(1, 1200));
+    const { LogConfig } = JSON.parse(await ok('inspect', '-f', '{{json .HostConfig}}', 'loose')) as {
+      LogConfig: { Config: object };
+    };
+    expect(LogConfig.Config).toMatchObject({ mode: 'non-blocking', 'max-buffer-size': '4m' });
+    await ok('rm', 'loose');
+  });
+
+  it('that nobody takes holds the container up, or is dropped without blocking', async () => {
+    const SIZE = 3_000_000;
+    const script = `head -c ${SIZE} /dev/zero`;
+    // In place of the file a pipe that nobody reads yet: a disk that has stopped.
+    const stuck = async (name: string, options: string[]): Promise<number> => {
+      const path = join(here.dataRoot, 'containers', await create(name, options, script), 'output.log');
+      execFileSync('mkfifo', [path]);
+      return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    };
+    const held = await stuck('held', []);
+    const loose = await stuck('dropped', ['--log-opt', 'mode=non-blocking', '--log-opt', 'max-buffer-size=100k']);
+    await ok('start', 'held');
+    await ok('start', 'dropped');
+    expect(await ok('wait', 'dropped')).toBe('0');
+    expect(await ok('inspect', '-f', '{{.State.Status}}', 'held')).toBe('running');
+    const taken = takenFrom(loose);
+    expect(taken).toBeGreaterThan(0);
+    expect(taken).toBeLessThan(SIZE / 2);
+    let all = 0;
+    await until(async () => {
+      all += takenFrom(held);
+      return (await ok('inspect', '-f', '{{.State.Status}}', 'held')) === 'exited';
+    });
+    expect(all + takenFrom(held)).toBeGreaterThan(SIZE);
+    for (const fd of [held, loose]) closeSync(fd);
+    await ok('rm', 'held', 'dropped');
+  });
+
   it('of a container that is removed while it is followed ends', async () => {
     await create('mayfly', [], 'echo alive; sleep 1000');
     await ok('start', 'mayfly');
@@ -160,7 +203,12 @@ describe.skipIf(whyNoContainers())('the log', () => {
     [['--log-driver', 'local', '--log-opt', 'tag=x'], "Unknown log opt 'tag' for local log driver"],
     [['--log-opt', 'tag={{.Nothing}}'], 'Cannot read the log option tag: "{{.Nothing}}" is not known'],
     [['--log-opt', 'compress=true'], 'Cannot carry out the log option "compress=true": not supported'],
-    [['--log-opt', 'mode=non-blocking'], 'Cannot carry out the log option "mode=non-blocking": not supported'],
+    [['--log-opt', 'mode=sometimes'], 'Cannot read the log option mode "sometimes"'],
+    [['--log-opt', 'max-buffer-size=1m'], "max-buffer-size is only supported with 'mode=non-blocking'"],
+    [
+      ['--log-opt', 'mode=non-blocking', '--log-opt', 'max-buffer-size=lots'],
+      'Cannot read the log option max-buffer-size "lots"',
+    ],
     [['--log-opt', 'max-size=much'], 'Cannot read the log option max-size "much"'],
     [['--log-opt', 'max-size=0'], 'Cannot read the log option max-size "0"'],
     [
@@ -174,3 +222,17 @@ describe.skipIf(whyNoContainers())('the log', () => {
     expect(await ok('ps', '-aq')).toBe(before);
   });
 });
+
+/** Bytes that wait in a pipe. */
+function takenFrom(fd: number): number {
+  const chunk = Buffer.alloc(1 << 16);
+  let taken = 0;
+  for (;;) {
+    try {
+      taken += readSync(fd, chunk);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return taken;
+      throw error;
+    }
+  }
+}

@@ -207,6 +207,9 @@ export const configurations: Record<string, Change> = {
   'volatile overlay': (request) => {
     request.rootfs.volatile = true;
   },
+  'log without blocking': (request) => {
+    Object.assign(request.paths, { logBuffer: 1000000 });
+  },
   'log rotation': (request) => {
     Object.assign(request.paths, { logMaxSize: 1048576, logMaxFiles: 3 });
   },

@@ -3,20 +3,21 @@ import { GantryError } from '../../errors.ts';
 import type { LogConfig } from '../../types.ts';
 import type { ContainerRecord } from '../record.ts';
 
-/** Options by driver; "mode" is every driver's. */
+/** Options by driver; "mode" and "max-buffer-size" are every driver's. */
 const OPTIONS: Record<string, string[]> = {
-  'json-file': ['max-file', 'max-size', 'compress', 'labels', 'labels-regex', 'env', 'env-regex', 'tag', 'mode'],
-  local: ['max-file', 'max-size', 'compress', 'mode'],
-  none: ['mode'],
+  'json-file': ['max-file', 'max-size', 'compress', 'labels', 'labels-regex', 'env', 'env-regex', 'tag'],
+  local: ['max-file', 'max-size', 'compress'],
+  none: [],
 };
 
 /** @throws {GantryError} INVALID_ARGUMENT, UNSUPPORTED on options that are not carried out. */
 export function checkLogConfig({ type, config }: LogConfig): void {
-  const known = OPTIONS[type];
-  if (known === undefined)
+  const own = OPTIONS[type];
+  if (own === undefined)
     throw new GantryError('UNSUPPORTED', `Cannot log with the driver "${type}": not supported`, {
       hint: 'json-file, local and none are',
     });
+  const known = [...own, 'mode', 'max-buffer-size'];
   for (const name of Object.keys(config))
     if (!known.includes(name))
       throw new GantryError('INVALID_ARGUMENT', `Unknown log opt '${name}' for ${type} log driver`, {
@@ -29,7 +30,16 @@ export function checkLogConfig({ type, config }: LogConfig): void {
       });
   };
   unsupported('compress', 'false', 'Rotated files stay as they are; limit them with max-size and max-file');
-  unsupported('mode', 'blocking', 'Leave it out: the log is written to a file, which no reader holds up');
+  const { mode = 'blocking' } = config;
+  if (!['blocking', 'non-blocking'].includes(mode))
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option mode "${mode}"`, {
+      hint: 'blocking, or non-blocking',
+    });
+  if (mode === 'blocking' && config['max-buffer-size'] !== undefined)
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      "The log option max-buffer-size is only supported with 'mode=non-blocking'",
+    );
   for (const name of ['labels-regex', 'env-regex']) expressionOf(config[name] ?? '', name);
   tagOf(config.tag ?? '', () => '');
 }

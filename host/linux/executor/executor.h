@@ -65,12 +65,15 @@ struct runner {
     int child_pidfd, container_pidfd, terminal;
     int listener, log, oom;
     char *control_path, *log_path, *record_path;
-    uint64_t log_max, log_size;
+    uint64_t log_max, log_size, log_buffer;
     uint32_t log_files;
     uint32_t supervise;
     bool launched;
     void (*warn)(struct runner *, uint32_t op, int error);
 };
+
+// What is read of a container's output at once.
+#define OUTPUT_MAX 16384
 
 // What proc_pid_comm(5) says of a supervisor.
 #define SUPERVISOR_NAME "gantry-super"
@@ -133,9 +136,15 @@ int64_t op_control_socket(struct runner *runner, const char *path);
 int64_t op_resolver(const struct runner *runner, const char *path, const char *address, int port);
 // record.c
 int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t files);
+// From any thread, but one: the log has one writer.
+void write_log(struct runner *runner, uint64_t time, int stream, const char *data, size_t length);
 void log_output(struct runner *runner, int stream, const char *data, size_t length);
 void write_record(const char *path, pid_t pid, uint32_t status, uint32_t flags, uint64_t started, uint64_t finished);
 uint64_t now_ns(void);
+// log_buffer.c
+int64_t op_log_buffer(struct runner *runner, uint64_t limit);
+bool hold_output(struct runner *runner, int stream, const char *data, size_t length);
+void write_rest(void);
 // confine.c
 void confine_to(const char *directory);
 void confine_here(void);

@@ -36,7 +36,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_SEAL] = "", [ABI_OP_USER_NAMESPACE] = "bnbn", [ABI_OP_OWN_STDIO] = "ii", [ABI_OP_CONTAINER_CGROUP] = "s",
     [ABI_OP_ARCHIVE] = "isssii", [ABI_OP_INODE_FLAGS] = "si", [ABI_OP_WRITE_LINES] = "isbn",
     [ABI_OP_RESOLVER] = "ssi", [ABI_OP_EMPTY_TREE] = "iss",
-    [ABI_OP_MAKE_CGROUP] = "s", [ABI_OP_SWEEP_CGROUPS] = "s",
+    [ABI_OP_MAKE_CGROUP] = "s", [ABI_OP_SWEEP_CGROUPS] = "s", [ABI_OP_LOG_BUFFER] = "i",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {

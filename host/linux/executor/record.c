@@ -39,11 +39,18 @@ static void rotate(struct runner *runner) {
 }
 
 void log_output(struct runner *runner, int stream, const char *data, size_t length) {
+    if (!runner->log_path)
+        return;
+    if (!runner->log_buffer || !hold_output(runner, stream, data, length))
+        write_log(runner, now_ns(), stream, data, length);
+}
+
+void write_log(struct runner *runner, uint64_t time, int stream, const char *data, size_t length) {
     struct { uint64_t time; uint32_t length; uint8_t stream, flags; uint16_t zero; } header = {
-        now_ns(), (uint32_t)length, (uint8_t)stream, data[length - 1] == '\n' ? 0 : ABI_LOG_PARTIAL, 0};
+        time, (uint32_t)length, (uint8_t)stream, data[length - 1] == '\n' ? 0 : ABI_LOG_PARTIAL, 0};
     _Static_assert(sizeof header == ABI_LOG_HEADER, "log frames are laid out as abi.ts says");
     struct iovec parts[2] = {{&header, sizeof header}, {(void *)data, length}};
-    if (runner->log < 0 && runner->log_path)
+    if (runner->log < 0)
         open_log(runner);
     if (runner->log < 0)
         return;

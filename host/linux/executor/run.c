@@ -118,6 +118,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_CONTAINER_PIDFD: return runner->container_pidfd < 0 ? -ESRCH : runner->container_pidfd;
     case ABI_OP_SUPERVISE: runner->supervise = (uint32_t)NUMBER(0); return 0;
     case ABI_OP_CONTROL_SOCKET: return op_control_socket(runner, TEXT(0));
+    case ABI_OP_LOG_BUFFER: return op_log_buffer(runner, (uint64_t)NUMBER(0));
     case ABI_OP_LOG: return op_log(runner, TEXT(0), (uint64_t)NUMBER(1), (uint32_t)NUMBER(2));
     case ABI_OP_EXIT_RECORD: return op_exit_record(runner, TEXT(0));
     case ABI_OP_OOM_EVENTS: return op_oom_events(runner, TEXT(0));

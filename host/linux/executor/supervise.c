@@ -171,7 +171,7 @@ static void output(int stream, const char *data, size_t length) {
 
 // Moves what is there. At its end, or an error, the fd is closed and forgotten.
 static bool move_output(int *fd, int stream) {
-    char data[16384];
+    char data[OUTPUT_MAX];
     ssize_t got = read(*fd, data, sizeof data);
     if (got > 0)
         output(stream, data, (size_t)got);
@@ -303,6 +303,7 @@ static void finish(void) {
         ;
     while (runner.channels.err[0] >= 0 && move_output(&runner.channels.err[0], ABI_STREAM_STDERR))
         ;
+    write_rest();
     bool signaled = info.si_code != CLD_EXITED;
     uint32_t flags = (signaled ? ABI_EXIT_SIGNALED : 0) | (oom_happened(runner.oom) ? ABI_EXIT_OOM : 0);
     uint32_t status = (uint32_t)(signaled ? 128 + info.si_status : info.si_status);
