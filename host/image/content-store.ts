@@ -4,8 +4,11 @@ import { createReadStream, mkdirSync, rmSync } from 'node:fs';
 import { access, type FileHandle, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
+import { type DiskRoom, diskRoom } from './disk-room.ts';
 
 export interface ContentStore {
+  /** Of the file system that blobs and layers lie on. */
+  readonly room: DiskRoom;
   has(digest: string): Promise<boolean>;
   /** Bytes of a blob. */
   size(digest: string): Promise<number>;
@@ -49,6 +52,7 @@ export function createContentStore(directory: string): ContentStore {
   };
 
   const store: ContentStore = {
+    room: diskRoom(directory),
     has: (digest) =>
       access(pathOf(digest)).then(
         () => true,

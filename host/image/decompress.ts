@@ -19,8 +19,12 @@ export async function* decompress(source: Bytes): AsyncGenerator<Uint8Array> {
     head = Buffer.concat([head, next.value]);
   }
   const whole = (async function* (): AsyncGenerator<Uint8Array> {
-    if (head.length > 0) yield head;
-    for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
+    try {
+      if (head.length > 0) yield head;
+      for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
+    } finally {
+      await iterator.return?.(); // Whoever reads no further ends what the source has open.
+    }
   })();
   try {
     if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b)

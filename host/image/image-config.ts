@@ -206,3 +206,15 @@ export function matchesPlatform(found: Platform, wanted: Platform): boolean {
     (!found.variant || !wanted.variant || found.variant === wanted.variant)
   );
 }
+
+export function platformText({ os, architecture, variant }: Platform): string {
+  return [os, architecture, ...(variant ? [variant] : [])].join('/');
+}
+
+/** Processors run the programs of their 32-bit ancestors (containerd's platforms.Only). */
+const ancestors: Record<string, string> = { amd64: '386', arm64: 'arm' };
+
+export function runsOn(image: Platform, host: Platform): boolean {
+  const isAncestor = ancestors[host.architecture] === image.architecture && image.os === host.os;
+  return isAncestor || matchesPlatform(image, host);
+}

@@ -17,6 +17,8 @@ export interface PushRequest {
 
 export interface Pull {
   image: Image;
+  /** The reference as people write it. */
+  name: string;
   /** Digest of what the reference names. */
   digest: string;
   /** Nothing had to be fetched. */

@@ -1,6 +1,6 @@
 // Images as the engine sees them: found by name or ID, pulled, loaded, tagged, removed. Read this file first.
 import { GantryError } from '../errors.ts';
-import type { Image, ImageUsers, Progress } from '../types.ts';
+import type { Image, ImageManifest, ImageUsers, Progress } from '../types.ts';
 import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
 import { checkLogin } from './registry/check-login.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
@@ -8,14 +8,14 @@ import type { Credentials } from './registry/credentials.ts';
 import { collectGarbage } from './garbage.ts';
 import { HELLO, makeHello } from './hello.ts';
 import { fullTag, isId, lookUp, neighboursOf, type PushTarget, pushTarget, tagOf } from './image-names.ts';
-import { hostPlatform, type ParsedConfig, parseImageConfig } from './image-config.ts';
+import { hostPlatform, type ParsedConfig, parseImageConfig, platformText, runsOn } from './image-config.ts';
 import { createLayerStore } from './layer-store.ts';
 import { loadArchive } from './load.ts';
 import { storedManifest } from './manifest.ts';
 import { openBuildCache } from './build-cache.ts';
 import { type Builds, createBuilds, type Draft, draftOf } from './builds.ts';
 import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
-import { pullImage, shortId } from './pull.ts';
+import { listTags, pullImage, shortId } from './pull.ts';
 import { inspectRemote, type RemoteImage } from './registry/distribution.ts';
 import { type Pushed, pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
@@ -33,6 +33,8 @@ export interface ImageStore {
   /** By name, "name@digest", ID or a unique beginning of it. @throws {GantryError} IMAGE_NOT_FOUND, INVALID_ARGUMENT. */
   find(name: string): Promise<Image>;
   pull(name: string, request?: PullRequest): Promise<Pull>;
+  /** Every tag that a repository has at its registry. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
+  remoteTags(name: string, request?: Pick<PullRequest, 'credentials' | 'signal'>): Promise<string[]>;
   load(archive: AsyncIterable<Uint8Array>, progress?: (line: Progress) => void): Promise<Image[]>;
   save(names: string[]): Promise<AsyncIterable<Uint8Array>>;
   /** Sends what a reference names to its registry. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
@@ -51,6 +53,8 @@ export interface ImageStore {
   remove(name: string, force: boolean, usersOf: (id: string) => ImageUsers): Promise<Removal>;
   /** Directories of the layers, uppermost first. */
   layerPaths(image: Image): string[];
+  /** Why an image may not run on this machine, in docker's words; undefined where it does. */
+  foreignness(image: Image): string | undefined;
   /** What an upper directory on top of the image's layers (and of one more below them) changes. */
   changes(image: Image, upper: string, lowest: string): Promise<Change[]>;
   /** A new image; `target` is its name. @throws {GantryError} INVALID_ARGUMENT. */
@@ -72,13 +76,19 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
   const layers = createLayerStore(`${dataRoot}/layers`, unpacker);
   const catalog = openCatalog(dataRoot);
   const builds = createBuilds(openBuildCache(dataRoot), content, layers, unpacker);
-  const parsed = new Map<string, { config: ParsedConfig; layerSizes: number[] }>();
+  /** What is read of an image once: every container that is made asks for it. */
+  const parsed = new Map<string, { config: ParsedConfig; layerSizes: number[]; manifest: ImageManifest | undefined }>();
 
   const imageOf = async (id: string): Promise<Image> => {
     let known = parsed.get(id);
     if (known === undefined) {
       const config = parseImageConfig(await content.read(id), shortId(id));
-      known = { config, layerSizes: await Promise.all(config.diffIds.map((diffId) => layers.size(diffId))) };
+      const entry = catalog.images[id];
+      known = {
+        config,
+        layerSizes: await Promise.all(config.diffIds.map((diffId) => layers.size(diffId))),
+        manifest: entry && (await storedManifest(entry, id, content)),
+      };
       parsed.set(id, known);
     }
     const named = (table: Readonly<Record<string, string>>): string[] =>
@@ -86,7 +96,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         .filter((name) => table[name] === id)
         .map((name) => familiarReference(parseReference(name)));
     const entry = catalog.images[id];
-    const manifest = entry && (await storedManifest(entry, id, content));
+    const { manifest } = known;
     const size = known.layerSizes.reduce((sum, bytes) => sum + bytes, 0);
     return {
       id,
@@ -213,7 +223,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       const reference = parseReference(name);
       if (familiarName(reference) === HELLO) {
         const image = await imageOf(await ensureHello());
-        return { image, digest: image.id, upToDate: true };
+        return { image, name, digest: image.id, upToDate: true };
       }
       const known = new Set(Object.keys(catalog.images));
       const pulled = await bring(
@@ -230,7 +240,11 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         ({ digest }) => [`${reference.registry}/${reference.repository}@${digest}`],
       );
       const upToDate = known.has(pulled.id);
-      return { image: await imageOf(pulled.id), digest: pulled.digest, upToDate };
+      return { image: await imageOf(pulled.id), name: familiarReference(reference), digest: pulled.digest, upToDate };
+    },
+    async remoteTags(name, request = {}) {
+      const reference = parseReference(name);
+      return familiarName(reference) === HELLO ? ['latest'] : listTags(reference, request);
     },
     async load(archive, progress = () => {}) {
       try {
@@ -319,6 +333,10 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
       if (removal.deleted.length > 0) await collect();
       return removal;
     },
+    foreignness: ({ platform }) =>
+      runsOn(platform, hostPlatform())
+        ? undefined
+        : `The requested image's platform (${platformText(platform)}) does not match the detected host platform (${platformText(hostPlatform())}) and no specific platform was requested`,
     layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
     changes: (image, upper, lowest) => unpacker.changes(upper, [...store.layerPaths(image), lowest]),
     commit: (parent, commit, target) =>

@@ -9,6 +9,7 @@ import { decompress } from './decompress.ts';
 import { matchesPlatform, parseImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 import { INDEX_DEPTH_MAX, MANIFEST_MAX, parseManifest } from './manifest.ts';
+import { plainLayer } from './plain-layer.ts';
 import { shortId } from './pull.ts';
 import { parseReference } from './reference.ts';
 
@@ -93,6 +94,7 @@ async function readFiles(tar: AsyncIterable<Uint8Array>, content: ContentStore):
         ]);
         entry.resume();
       } else if (entry.header.type === 'file' || entry.header.type === 'contiguous-file') {
+        await content.room.check(entry.header.size ?? 0);
         const ingest = await content.begin();
         try {
           for await (const chunk of entry) await ingest.write(chunk as Uint8Array);
@@ -212,7 +214,7 @@ async function unpackImage(
     if (await layers.has(diffId)) continue;
     if (!(await content.has(blob))) throw damaged(`it has no layer ${blob}`);
     progress({ id: shortId(blob), status: 'Loading layer' });
-    await layers.add(diffId, () => decompress(content.stream(blob) as unknown as AsyncIterable<Uint8Array>));
+    await layers.add(diffId, () => plainLayer(content.stream(blob) as unknown as AsyncIterable<Uint8Array>, content));
   }
   return {
     id: configDigest,

@@ -10,6 +10,7 @@ import { hostPlatform, type ParsedConfig, parsePlatform, writeImageConfig } from
 import { applyInstructions } from './instructions.ts';
 import { openUrl } from './registry/transport.ts';
 import type { LayerStore } from './layer-store.ts';
+import { plainLayer } from './plain-layer.ts';
 
 export interface Commit {
   /** The container's upper directory. */
@@ -73,7 +74,7 @@ export async function storeLayer(
     if (isEmpty && !compress) return { layer: { blob: '', diffId }, isEmpty };
     const blob = await ingest.commit();
     if (!isEmpty && !(await layers.has(diffId)))
-      await layers.add(diffId, () => decompress(content.stream(blob) as unknown as AsyncIterable<Uint8Array>));
+      await layers.add(diffId, () => plainLayer(content.stream(blob) as unknown as AsyncIterable<Uint8Array>, content));
     return { layer: { blob, diffId }, isEmpty };
   } finally {
     await ingest.abort();
@@ -141,7 +142,7 @@ export async function importImage(
   const config = applyInstructions(nothing, changes);
   const platform = wanted ? parsePlatform(wanted) : hostPlatform();
   const tar = source === '-' ? body : await openUrl(/^https?:\/\//.test(source) ? source : `http://${source}`);
-  const { layer, isEmpty } = await storeLayer(decompress(tar), content, layers, { compress: true });
+  const { layer, isEmpty } = await storeLayer(content.room.guard(decompress(tar)), content, layers, { compress: true });
   if (isEmpty) throw new GantryError('INVALID_ARCHIVE', 'Cannot import an image: the archive is empty');
   const created = new Date().toISOString();
   const history = [{ created, comment: comment || `Imported from ${source}` }];

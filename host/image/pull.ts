@@ -5,11 +5,11 @@ import { checkIsImage, choosePlatform } from './artifact.ts';
 import type { CatalogEntry } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
 import { type Credentials, storedCredentials } from './registry/credentials.ts';
-import { decompress } from './decompress.ts';
 import { matchesPlatform, parseImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 import { type Descriptor, parseManifest } from './manifest.ts';
 import { familiarName, type Reference } from './reference.ts';
+import { plainLayer } from './plain-layer.ts';
 import { mirrorsOf } from './registry/registry-settings.ts';
 import { createRegistry, type Manifest, type Registry } from './registry/registry.ts';
 
@@ -32,28 +32,43 @@ export interface Pulled extends Omit<CatalogEntry, 'addedAt' | 'taggedAt'> {
 const CONCURRENT_LAYERS = 3;
 const PROGRESS_EVERY = 512 * 1024;
 
-export async function pullImage(
+export function pullImage(
   reference: Reference,
   content: ContentStore,
   layers: LayerStore,
   options: PullOptions,
 ): Promise<Pulled> {
-  const { signal } = options;
+  return fromRegistry(reference, options, (registry) => pullFrom(registry, reference, content, layers, options));
+}
+
+/** Every tag that the repository of a reference has. */
+export function listTags(
+  reference: Reference,
+  options: Pick<PullOptions, 'credentials' | 'signal'>,
+): Promise<string[]> {
+  return fromRegistry(reference, options, (registry) => registry.tags());
+}
+
+/** Asks the mirrors, then the registry itself: what a mirror has not, or cannot give, the registry may have. */
+async function fromRegistry<T>(
+  reference: Reference,
+  { credentials, signal }: Pick<PullOptions, 'credentials' | 'signal'>,
+  work: (registry: Registry) => Promise<T>,
+): Promise<T> {
   for (const mirror of mirrorsOf(reference.registry)) {
     const registry = createRegistry(reference, { mirror, signal });
     try {
-      return await pullFrom(registry, reference, content, layers, options);
+      return await work(registry);
     } catch (error) {
-      // What a mirror has not, or cannot give, the registry itself may have.
       if (!(error instanceof GantryError) || error.code === 'DISK_FULL' || signal?.aborted) throw error;
     } finally {
       registry.close();
     }
   }
-  const credentials = options.credentials ?? (await storedCredentials(reference.registry));
-  const registry = createRegistry(reference, { credentials, signal });
+  const known = credentials ?? (await storedCredentials(reference.registry));
+  const registry = createRegistry(reference, { credentials: known, signal });
   try {
-    return await pullFrom(registry, reference, content, layers, options);
+    return await work(registry);
   } finally {
     registry.close();
   }
@@ -67,6 +82,11 @@ async function pullFrom(
   options: PullOptions,
 ): Promise<Pulled> {
   const name = familiarName(reference);
+  if (reference.tag)
+    options.progress({
+      id: reference.tag,
+      status: `Pulling from ${familiarName({ ...reference, registry: 'docker.io' })}`,
+    });
   const top = await fetchManifest(registry, reference.digest ?? reference.tag ?? 'latest', reference.digest, name);
   let document = parseManifest(top.bytes, top.mediaType, name);
   let manifestDigest = digestOf(top.bytes);
@@ -169,11 +189,11 @@ async function fetchLayer(
   }
   if (await content.has(digest)) {
     progress({ id, status: 'Extracting', current: size, total: size });
-    await layers.add(diffId, () => decompress(content.stream(digest) as unknown as AsyncIterable<Uint8Array>));
+    await layers.add(diffId, () => plainLayer(content.stream(digest) as unknown as AsyncIterable<Uint8Array>, content));
     progress({ id, status: 'Pull complete' });
     return;
   }
-  await layers.add(diffId, () => decompress(storing(registry, content, { digest, size }, progress)), signal);
+  await layers.add(diffId, () => plainLayer(storing(registry, content, { digest, size }, progress), content), signal);
   progress({ id, status: 'Pull complete' });
 }
 
@@ -185,6 +205,7 @@ async function* storing(
   progress: (line: Progress) => void,
 ): AsyncGenerator<Uint8Array> {
   const id = shortId(digest);
+  await content.room.check(size);
   const ingest = await content.begin();
   try {
     let told = 0;

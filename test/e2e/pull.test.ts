@@ -143,8 +143,9 @@ describe.skipIf(whyNoContainers() || whyNoServerImages())('pull', () => {
   describe('shows', () => {
     it('a line for each change where nobody watches', async () => {
       const lines = (await ok('pull', image('busybox'))).split('\n');
-      const id = lines[0]!.slice(0, 12);
+      const id = lines[1]!.slice(0, 12);
       expect(lines).toEqual([
+        'latest: Pulling from busybox',
         `${id}: Pulling fs layer`,
         `${id}: Download complete`,
         `${id}: Pull complete`,

@@ -3,7 +3,7 @@ import type { BuildRequest } from '../../build/build-request.ts';
 import { GantryError } from '../../errors.ts';
 import type { Resources, Ulimit } from '../../types.ts';
 import { type Call, flag } from '../http.ts';
-import { platformOf } from '../routes/image-routes.ts';
+import { platformOf } from './platform-query.ts';
 
 export type QueriedBuild = Omit<BuildRequest, 'context' | 'dockerfileText' | 'secrets' | 'credentials'>;
 

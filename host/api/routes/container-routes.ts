@@ -8,6 +8,7 @@ import { inspectJson } from '../json/container-json.ts';
 import { containerListRoutes, containerSize } from './container-list-routes.ts';
 import { readCreateBody } from '../fields/create-body.ts';
 import { type Call, flag, type Handler, type Route, readJson, sendJson, sendNothing } from '../http.ts';
+import { checkWanted } from '../fields/platform-query.ts';
 import { readUpdateBody } from '../fields/update-body.ts';
 import { usageRoutes } from './usage-routes.ts';
 
@@ -26,8 +27,12 @@ export function containerRoutes(engine: Engine): Route[] {
   const create: Handler = async (call) => {
     const input = readCreateBody(await readJson(call), call.version);
     const name = call.query.get('name')?.replace(/^\//, '') || undefined;
+    const platform = call.query.get('platform');
+    const image = input.image === '' ? undefined : await engine.images.find(input.image);
+    if (platform && image) checkWanted(platform, image);
+    const foreign = platform || !image ? undefined : engine.images.foreignness(image);
     const { record } = await engine.create(name, input);
-    sendJson(call, { Id: record.id, Warnings: record.warnings }, 201);
+    sendJson(call, { Id: record.id, Warnings: [...(foreign ? [foreign] : []), ...record.warnings] }, 201);
   };
 
   const wait = async (call: Call, container: Container): Promise<void> => {

@@ -2,11 +2,11 @@
 import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../../engine/engine.ts';
 import { GantryError } from '../../errors.ts';
-import type { Image, Platform, Progress } from '../../types.ts';
+import type { Image, Progress } from '../../types.ts';
 import { healthcheckJson } from '../json/config-json.ts';
 import { type Call, type Route, flag, sendJson, withProgress } from '../http.ts';
 import { descriptorJson, imageListRoutes, inspectedManifests, usersOf, virtualSize } from './image-list-routes.ts';
-import { checkPlatform } from '../fields/platform-query.ts';
+import { checkPlatform, platformOf } from '../fields/platform-query.ts';
 import { importRoute } from './snapshot-routes.ts';
 import { isBefore } from '../versions.ts';
 
@@ -20,23 +20,49 @@ export function imageRoutes(engine: Engine): Route[] {
     if (!from)
       throw new GantryError('INVALID_ARGUMENT', 'Cannot create an image: neither fromImage nor fromSrc is given');
     const tag = call.query.get('tag') ?? '';
-    const name = tag === '' || /@|:[^/]+$/.test(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
-    const auth = credentialsOf(call.request.headers['x-registry-auth']);
+    const name = tag === '' || hasTag(from) ? from : `${from}${tag.startsWith('sha256:') ? '@' : ':'}${tag}`;
+    const credentials = credentialsOf(call.request.headers['x-registry-auth']);
     const wanted = call.query.get('platform');
     const gone = new AbortController();
     call.response.once('close', () => gone.abort());
+    const request = { credentials, signal: gone.signal, ...(wanted ? { platform: platformOf(wanted) } : {}) };
     return withProgress(call, async (line) => {
-      const { image, digest, upToDate } = await images.pull(name, {
-        ...(wanted ? { platform: platformOf(wanted) } : {}),
-        ...(auth ? { credentials: auth } : {}),
-        signal: gone.signal,
-        progress: (step) => line(progressJson(step)),
+      let shown = name;
+      const one = async (name: string): Promise<boolean> => {
+        const progress = (step: Progress): void => line(progressJson(step));
+        const { image, digest, upToDate, name: familiar } = await images.pull(name, { ...request, progress });
+        line({ status: `Digest: ${digest}` });
+        events.emit('image', 'pull', familiar, { ...image.config.labels, name: familiar });
+        shown = familiar;
+        return upToDate;
+      };
+      const upToDate = hasTag(name) ? await one(name) : await allTags(name, request, one, line);
+      line({
+        status: `Status: ${upToDate ? 'Image is up to date' : 'Downloaded newer image'} for ${hasTag(name) ? shown : name}`,
       });
-      line({ status: `Digest: ${digest}` });
-      const status = upToDate ? 'Image is up to date for' : 'Downloaded newer image for';
-      line({ status: `Status: ${status} ${image.tags[0] ?? name}` });
-      events.emit('image', 'pull', name, { ...image.config.labels, name });
     });
+  };
+
+  /** As docker does it where no tag is given; what is no image for this machine is passed over, and said. */
+  const allTags = async (
+    name: string,
+    request: Parameters<typeof images.pull>[1],
+    one: (name: string) => Promise<boolean>,
+    line: (value: object) => void,
+  ): Promise<boolean> => {
+    const tags = await images.remoteTags(name, request);
+    let last: unknown = new GantryError('IMAGE_NOT_FOUND', `Cannot pull "${name}": the registry has no tag of it`);
+    const found: boolean[] = [];
+    for (const tag of tags)
+      try {
+        found.push(await one(`${name}:${tag}`));
+      } catch (error) {
+        if (!(error instanceof GantryError) || !['UNSUPPORTED', 'IMAGE_NOT_FOUND'].includes(error.code)) throw error;
+        last = error;
+        line({ id: tag, status: `Skipped: ${error.message}` });
+      }
+    if (found.length === 0) throw last;
+    return !found.includes(false);
   };
 
   const load = (call: Call): Promise<void> =>
@@ -135,13 +161,6 @@ export function imageRoutes(engine: Engine): Route[] {
   ];
 }
 
-export function platformOf(text: string): Platform {
-  const [os = 'linux', architecture = '', variant] = text.split('/');
-  if (architecture === '')
-    throw new GantryError('INVALID_ARGUMENT', `Cannot read the platform "${text}"`, { hint: 'Such as linux/amd64' });
-  return { os, architecture, ...(variant ? { variant } : {}) };
-}
-
 /** X-Registry-Auth: base64url of {"username", "password"} or {"identitytoken"}. */
 export function credentialsOf(
   header: string | string[] | undefined,
@@ -158,6 +177,11 @@ export function credentialsOf(
   } catch {
     throw new GantryError('INVALID_ARGUMENT', 'Cannot read the header X-Registry-Auth: it is not base64url of JSON');
   }
+}
+
+/** Whether a reference says which tag or digest it means. */
+function hasTag(name: string): boolean {
+  return /@|:[^/]+$/.test(name);
 }
 
 export function progressJson({ id, status, current, total }: Progress): object {

@@ -8,7 +8,7 @@ import type { Flag } from '../flags.ts';
 import { filtersOf, formatRows } from '../format/format.ts';
 import { goTime } from '../format/local-time.ts';
 import { showProgress } from './progress.ts';
-import { hasTag, pullImage } from './pull.ts';
+import { pull } from './pull.ts';
 import { decimalSize, since } from '../format/units.ts';
 
 interface Summary {
@@ -90,24 +90,6 @@ const images: Command = {
         : columns;
       process.stdout.write(formatRows(rows, parsed.value('format'), shown));
     }
-    return 0;
-  },
-};
-
-const pull: Command = {
-  usage: '[OPTIONS] NAME[:TAG|@DIGEST]',
-  summary: 'Download an image from a registry',
-  flags: [
-    quiet,
-    { name: 'all-tags', short: 'a', kind: 'switch', help: '', hidden: true, refused: 'pull the tags by their names' },
-    { name: 'disable-content-trust', kind: 'switch', help: '', hidden: true },
-    { name: 'platform', kind: 'value', value: 'string', help: 'Set platform if server is multi-platform capable' },
-  ],
-  args: [1, 1],
-  async run(parsed, { api }) {
-    const [name = ''] = parsed.args;
-    await pullImage(api, name, parsed.value('platform'), parsed.switch('quiet'), process.stdout);
-    process.stdout.write(`${hasTag(name) ? name : `${name}:latest`}\n`);
     return 0;
   },
 };

@@ -3,7 +3,9 @@ import { createInterface } from 'node:readline';
 import { eraseLogin, type Login, serverKey, storedLogin, storeLogin } from '../../docker-config.ts';
 import { GantryError } from '../../errors.ts';
 import type { Command } from '../command.ts';
+import type { Parsed } from '../flags.ts';
 import { showProgress } from './progress.ts';
+import { askHidden, askLine } from './prompt.ts';
 
 /** The registry that a name leads to, by docker's rule. */
 function registryOf(name: string): string {
@@ -54,6 +56,46 @@ async function readLine(): Promise<string> {
   return '';
 }
 
+type Refusal = (message: string, hint?: string) => GantryError;
+
+/** Name and password from flags, standard input, or a person at a terminal; undefined where that one leaves. */
+async function loginOf(parsed: Parsed, registry: string, invalid: Refusal): Promise<Login | undefined> {
+  const fromStdin = parsed.switch('password-stdin');
+  if (fromStdin && parsed.has('password')) throw invalid('--password and --password-stdin are mutually exclusive');
+  if (fromStdin && !parsed.has('username'))
+    throw invalid('Must provide --username with --password-stdin', 'gantry login -u NAME --password-stdin SERVER');
+  if (parsed.has('password'))
+    process.stderr.write('WARNING: --password shows the password to others on this machine; use --password-stdin\n');
+  const needsPerson = !parsed.has('username') || !(parsed.has('password') || fromStdin);
+  if (needsPerson && !process.stdin.isTTY)
+    throw invalid(
+      'Cannot perform an interactive login from a non TTY device',
+      `gantry login -u NAME --password-stdin ${registry} < FILE`,
+    );
+  const username = parsed.value('username') ?? (await askLine('Username: '));
+  if (username === undefined) return undefined;
+  if (username === '') throw invalid('The username is empty');
+  const password = parsed.value('password') ?? (await (fromStdin ? readLine() : askHidden('Password: ')));
+  if (password === undefined) return undefined;
+  if (password === '') throw invalid('The password is empty');
+  return { username, password };
+}
+
+/** What is stored is tried first, as by docker; where it is refused, a person may give another. */
+async function worksStill(known: Login, check: (login: Login) => Promise<unknown>): Promise<boolean> {
+  const whose = known.username ? ` [Username: ${known.username}]` : '';
+  process.stdout.write(`Authenticating with existing credentials...${whose}\n`);
+  try {
+    await check(known);
+  } catch (error) {
+    if (!(error instanceof GantryError) || error.code !== 'AUTH_FAILED' || !process.stdin.isTTY) throw error;
+    process.stdout.write(`${error.message}\n`);
+    return false;
+  }
+  process.stdout.write('Login Succeeded\n');
+  return true;
+}
+
 const login: Command = {
   usage: '[OPTIONS] [SERVER]',
   summary: 'Authenticate to a registry',
@@ -73,18 +115,17 @@ const login: Command = {
     const invalid = (message: string, hint?: string): GantryError =>
       new GantryError('INVALID_ARGUMENT', message, { hint });
     const registry = (parsed.args[0] ?? 'docker.io').replace(/^https?:\/\//, '').replace(/\/.*$/, '');
-    const username = parsed.value('username') ?? '';
-    if (parsed.switch('password-stdin') && parsed.has('password'))
-      throw invalid('--password and --password-stdin are mutually exclusive');
-    if (username === '') throw invalid('Must provide --username', 'gantry login -u NAME --password-stdin SERVER');
-    if (parsed.has('password'))
-      process.stderr.write('WARNING: --password shows the password to others on this machine; use --password-stdin\n');
-    else if (!parsed.switch('password-stdin'))
-      throw invalid('Must provide --password-stdin or --password', 'gantry login -u NAME --password-stdin < FILE');
-    const password = parsed.value('password') ?? (await readLine());
-    if (password === '') throw invalid('The password is empty');
-    const given: Login = { username, password };
-    await api.send('POST', '/auth', { body: { username, password, serveraddress: serverKey(registry) } });
+    const check = ({ username, password, identityToken }: Login): Promise<unknown> =>
+      api.send('POST', '/auth', {
+        body: { username, password, identitytoken: identityToken, serveraddress: serverKey(registry) },
+      });
+    const known = ['username', 'password', 'password-stdin'].some((flag) => parsed.has(flag))
+      ? undefined
+      : await storedLogin(registry);
+    if (known !== undefined && (await worksStill(known, check))) return 0;
+    const given = await loginOf(parsed, registry, invalid);
+    if (given === undefined) return 130; // Left with Ctrl-C.
+    await check(given);
     if (await storeLogin(registry, given))
       process.stderr.write(
         'WARNING: The password is stored unencrypted in docker\'s config.json; "credsStore" there names a program that keeps it\n',

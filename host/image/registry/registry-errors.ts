@@ -88,7 +88,9 @@ export async function failure(
   if (answer.status === 404 && (verb === 'pull' || verb === 'inspect'))
     return new GantryError(
       'IMAGE_NOT_FOUND',
-      `Cannot ${verb} "${name}": the registry has no ${kind === 'blobs' ? `blob ${id}` : `manifest for "${id}"`}`,
+      `Cannot ${verb} "${name}": the registry has no ${
+        kind === 'blobs' ? `blob ${id}` : kind === 'tags' ? 'such repository' : `manifest for "${id}"`
+      }`,
       { hint: 'Check the spelling of name and tag' },
     );
   if (answer.status === 401 || answer.status === 403) return refused(what, credentials);

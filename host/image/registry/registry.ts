@@ -17,8 +17,14 @@ export interface Registry {
   manifest(reference: string): Promise<Manifest>;
   /** Bytes of a blob; a broken connection is taken up again where it broke. */
   blob(digest: string, size: number): AsyncGenerator<Uint8Array>;
+  /** Every tag of the repository, as the registry orders them. */
+  tags(): Promise<string[]>;
   close(): void;
 }
+
+const TAGS_BYTES_MAX = 1024 * 1024;
+/** More pages than this come from a registry that leads in a circle. */
+const TAG_PAGES_MAX = 1000;
 
 const ACCEPT = [
   'application/vnd.oci.image.index.v1+json',
@@ -82,6 +88,34 @@ export function createRegistry(
         }
       }
     },
+    async tags() {
+      const found: string[] = [];
+      let page: string | URL | undefined = 'tags/list?n=1000';
+      for (let pages = 0; page !== undefined && pages < TAG_PAGES_MAX; pages++) {
+        const { body, headers } = await session.request(page);
+        const bytes = await readBody(body, TAGS_BYTES_MAX).catch((error) => {
+          throw session.unreachable(error as Error);
+        });
+        found.push(...tagsOf(bytes, name));
+        const [, next] = /<([^>]+)>\s*;\s*rel="?next"?/.exec(String(headers.link ?? '')) ?? [];
+        page = next === undefined ? undefined : new URL(next, session.base());
+      }
+      return [...new Set(found)];
+    },
     close: () => session.close(),
   };
+}
+
+function tagsOf(bytes: Buffer, name: string): string[] {
+  const wrong = (cause?: unknown): GantryError =>
+    new GantryError('REGISTRY_FAILED', `Cannot list the tags of "${name}": the answer is no list of tags`, { cause });
+  let tags: unknown;
+  try {
+    tags = (JSON.parse(bytes.toString()) as { tags?: unknown } | null)?.tags ?? [];
+  } catch (cause) {
+    throw wrong(cause);
+  }
+  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string' && /^\w[\w.-]{0,127}$/.test(tag)))
+    throw wrong();
+  return tags as string[];
 }
