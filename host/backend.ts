@@ -9,6 +9,37 @@ export interface BackendCapabilities {
   networks: boolean;
   bindMounts: boolean;
   update: boolean;
+  /** Containers are on this host's own file system: what a supervisor writes (logs, records) is read here. */
+  sameFiles: boolean;
+}
+
+/** What a plan names of this host's files, for a backend whose containers run beside another disk. */
+export interface PlanFiles {
+  /** Read-only trees whose content never changes: layers. */
+  trees: string[];
+  /** Made empty where they are missing; what containers change in them stays there. */
+  directories: { path: string; mode: number }[];
+  /** Small files, as they are now; those that are missing here are left out. */
+  files: string[];
+}
+
+/** A container's log, where the supervisor cannot write it. */
+export interface LogTarget {
+  path: string;
+  /** Bytes after which it is rotated; absent: never. */
+  maxSize?: number;
+  /** Files that are kept of it. */
+  maxFiles?: number;
+  /** Bytes that wait for it in memory, what is more is dropped; absent: the container waits. */
+  buffer?: number;
+}
+
+/** One thing that a machine has or lacks. */
+export interface Check {
+  name: string;
+  state: 'ok' | 'warning' | 'failed';
+  detail: string;
+  hint?: string;
 }
 
 export interface StartOptions {
@@ -177,10 +208,12 @@ export interface Backend {
   reserveSlot(cgroupParent?: string): string | undefined;
   /** Gives a slot back that no start will use: a plan that was refused. */
   releaseSlot(slot: string): void;
-  /** Carries the set-up out; rejects with PLAN_FAILED after unwinding. */
+  /** Brings what plans will name to where containers run: before `start`, and before `archive` beside a container that does not run. */
+  place(files: PlanFiles): Promise<void>;
+  /** Carries the set-up out; rejects with PLAN_FAILED after unwinding. `log`: without `sameFiles`. */
   start(
     plan: Plan,
-    options: StartOptions & { slot?: string | undefined; recovery?: Recovery },
+    options: StartOptions & { slot?: string | undefined; recovery?: Recovery; log?: LogTarget | undefined },
   ): Promise<RunningProcess>;
   /** Finds a container that an earlier engine started, by its control socket; undefined when its supervisor is gone. */
   adopt(id: string, controlSocket: string, recovery?: Recovery): Promise<RunningProcess | undefined>;
@@ -219,6 +252,8 @@ export interface Backend {
   unpause(id: string, cgroupParent: string): Promise<void>;
   /** Sends a signal to every process of the container; SIGKILL reaches paused ones too. */
   killAll(id: string, cgroupParent: string, signal: number): Promise<void>;
+  /** What there is to say about this backend besides the facts. */
+  checks(): Promise<Check[]>;
   /** Lets containers run on and releases this process's hold on the executor. */
   close(): Promise<void>;
 }

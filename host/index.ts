@@ -1,8 +1,10 @@
 // The public library surface: wires backends to the engine.
 import type { ApiServer } from './api/server.ts';
+import type { Backend } from './backend.ts';
 import type { Engine } from './engine/engine.ts';
+import { GantryError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
-import { enginePaths } from './paths.ts';
+import { type EnginePaths, enginePaths } from './paths.ts';
 
 export { coreVersion } from './core/core.ts';
 export { ERRORS, type ErrorCode, GantryError } from './errors.ts';
@@ -17,18 +19,16 @@ export interface OpenOptions {
 /** Opens the engine in this process. @throws {GantryError} IN_USE where another engine has the data root. */
 export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
   const paths = enginePaths(dataRoot);
-  const [{ openEngine }, { createLinuxBackend }, { findExecutor }, { createImageStore }, { createUnpacker }] =
-    await Promise.all([
-      import('./engine/engine.ts'),
-      import('./linux/backend.ts'),
-      import('./linux/executor.ts'),
-      import('./image/image-store.ts'),
-      import('./image/unpack.ts'),
-    ]);
+  const [{ openEngine }, { findExecutor }, { createImageStore }, { createUnpacker }] = await Promise.all([
+    import('./engine/engine.ts'),
+    import('./linux/executor.ts'),
+    import('./image/image-store.ts'),
+    import('./image/unpack.ts'),
+  ]);
   const { mkdirSync } = await import('node:fs');
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o700 });
   const unpacker = createUnpacker(findExecutor());
-  const backend = createLinuxBackend({ stateDirectory: paths.runRoot });
+  const backend = await openBackend(paths, unpacker.pack);
   const engine = await openEngine({
     paths,
     backend,
@@ -38,6 +38,39 @@ export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
   clearScratchSpaces(paths, unpacker.remove);
   void backend.prepare();
   return engine;
+}
+
+/** The one that GANTRY_BACKEND names; default: this kernel. @throws {GantryError} INVALID_ARGUMENT. */
+async function openBackend(
+  paths: EnginePaths,
+  pack: (directory: string) => AsyncIterable<Uint8Array>,
+  name = process.env.GANTRY_BACKEND || 'linux',
+): Promise<Backend> {
+  const { createBackendOn, createLinuxBackend } = await import('./linux/backend.ts');
+  if (name === 'linux') return createLinuxBackend({ stateDirectory: paths.runRoot });
+  if (name !== 'vm')
+    throw new GantryError('INVALID_ARGUMENT', `Cannot use the backend "${name}" of GANTRY_BACKEND`, {
+      hint: 'One of linux, vm',
+    });
+  const [{ createVmBackend }, { GUEST_EXECUTOR_SOCKET }, { openConnection }, { engineFiles }] = await Promise.all([
+    import('./vm/backend.ts'),
+    import('./vm/guest-machine.ts'),
+    import('./linux/connection.ts'),
+    import('./engine/state/layout.ts'),
+  ]);
+  const files = engineFiles(paths);
+  return createVmBackend({
+    dataRoot: paths.dataRoot,
+    runRoot: paths.runRoot,
+    mirrored: [files.containers, files.volumes, files.running, `${paths.dataRoot}/layers`],
+    pack,
+    drive: (machine, { initProgram, ended }) =>
+      createBackendOn(machine, {
+        connect: (listener) => openConnection(GUEST_EXECUTOR_SOCKET, listener, machine),
+        initProgram: () => initProgram,
+        close: ended,
+      }),
+  });
 }
 
 export interface ServeOptions extends OpenOptions {

@@ -9,6 +9,7 @@ import { decompress } from '../image/decompress.ts';
 import type { Container } from './container.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
+import { planFiles } from './planning.ts';
 import { planMounts } from './volumes/mounts.ts';
 import { SIGKILL } from './signals.ts';
 import { readAccounts, resolveUser } from './user.ts';
@@ -125,6 +126,8 @@ export function createCopies(context: Context): Copies {
     let process: RunningProcess;
     try {
       const program = await plan(container, action, place, owner);
+      if (!live)
+        await backend.place(planFiles(context, container.record, await images.find(container.record.config.imageId)));
       process = await backend.archive(live ? container.files.controlSocket : undefined, program);
     } catch (error) {
       await giveBack();

@@ -1,12 +1,6 @@
 // What this machine has and lacks for containers, with what to do about it.
+import type { Check } from '../backend.ts';
 import type { HostFacts } from '../plan-types.ts';
-
-export interface Check {
-  name: string;
-  state: 'ok' | 'warning' | 'failed';
-  detail: string;
-  hint?: string;
-}
 
 /** Judges the facts; looks at nothing itself. */
 export function checkHost(facts: HostFacts, damaged: readonly string[]): Check[] {

@@ -185,6 +185,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       { facts, network: none, image, find: findRunning },
     ).warnings;
     record.warnings.push(...(await context.networks.prepare(config)));
+    if (!backend.capabilities.bindMounts) refuseBinds(config);
     record.mounts = await settleMounts(config, {
       volumes,
       images,
@@ -340,6 +341,18 @@ const PLANNED_ID = '0'.repeat(64);
 
 function defaultHostname({ host }: ContainerRecord['config'], id: string): string {
   return host.utsMode === 'host' || host.networkMode.startsWith('container:') ? '' : id.slice(0, 12);
+}
+
+function refuseBinds({ host }: ContainerRecord['config']): void {
+  const bind = host.mounts.find(({ type }) => type === 'bind');
+  if (bind === undefined) return;
+  throw new GantryError(
+    'UNSUPPORTED',
+    `Cannot bind "${bind.source}": containers in the virtual machine do not see this host's files`,
+    {
+      hint: 'Use a volume, or copy with "gantry cp"',
+    },
+  );
 }
 
 /** Namespaces of containers that do not run yet are no reason to refuse a creation. */

@@ -1,5 +1,6 @@
 // A container's record → the request that the planning core takes.
 import { existsSync, readFileSync } from 'node:fs';
+import type { LogTarget, PlanFiles } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import { planContainer } from '../core/plans.ts';
 import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
@@ -62,7 +63,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
   const lower = context.images.layerPaths(planning.image);
   const fresh = record.state.startedAt === '';
   const accounts = fresh ? imageAccounts(config.imageId, lower) : readAccounts([files.upper, ...lower]);
-  const { logConfig } = config.host;
+  const log = context.backend.capabilities.sameFiles ? logOf(config.host, files.log) : undefined;
   return {
     id: record.id,
     facts: planning.facts,
@@ -80,8 +81,10 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       hostname: files.hostname,
       resolvConf: files.resolvConf,
       controlSocket: files.controlSocket,
-      log: logConfig.type === 'none' ? '' : files.log,
-      ...(logConfig.type === 'none' ? {} : { ...logLimits(logConfig), ...logBuffer(logConfig) }),
+      log: log?.path ?? '',
+      ...(log?.maxSize === undefined ? {} : { logMaxSize: log.maxSize }),
+      ...(log?.maxFiles === undefined ? {} : { logMaxFiles: log.maxFiles }),
+      ...(log?.buffer === undefined ? {} : { logBuffer: log.buffer }),
       exitRecord: files.exitRecord,
       init: context.backend.initProgram,
       emptyDirectory: context.files.emptyDirectory,
@@ -117,8 +120,29 @@ function shareableIpc(config: ContainerConfig): ContainerConfig {
 /** What docker's "local" driver does without options. */
 const LOCAL_DEFAULTS = { 'max-size': '20m', 'max-file': '5' };
 
-/** Sizes are decimal, as docker reads them here. */
-function logLimits({ type, config }: HostConfig['logConfig']): { logMaxSize?: number; logMaxFiles?: number } {
+/** What the record's plan names of this host's files. */
+export function planFiles(context: Context, record: ContainerRecord, image: Image): PlanFiles {
+  const files = context.files.of(record.id);
+  const lower = [...context.images.layerPaths(image), ...record.mounts.flatMap((mount) => mount.image?.layers ?? [])];
+  const volumes = record.mounts.filter(({ type }) => type === 'volume').map(({ source }) => source);
+  const empty = context.files.emptyDirectory;
+  return {
+    trees: [...lower, context.files.scaffold],
+    directories: [
+      ...[files.upper, files.work, ...volumes].map((path) => ({ path, mode: 0o755 })),
+      ...[empty, `${empty}-mask`].map((path) => ({ path, mode: 0o555 })),
+      { path: files.runDirectory, mode: 0o700 },
+    ],
+    files: [files.hosts, files.hostname, files.resolvConf],
+  };
+}
+
+/** Undefined where there is to be none. Sizes are decimal, as docker reads them here. */
+export function logOf({ logConfig }: HostConfig, path: string): LogTarget | undefined {
+  return logConfig.type === 'none' ? undefined : { path, ...logLimits(logConfig), ...logBuffer(logConfig) };
+}
+
+function logLimits({ type, config }: HostConfig['logConfig']): Omit<LogTarget, 'path'> {
   const options: Record<string, string> = type === 'local' ? { ...LOCAL_DEFAULTS, ...config } : config;
   const { 'max-size': size = '-1', 'max-file': files = '1' } = options;
   if (!/^[1-9]\d*$/.test(files))
@@ -128,14 +152,14 @@ function logLimits({ type, config }: HostConfig['logConfig']): { logMaxSize?: nu
   if (digits === undefined || Number(digits) === 0)
     throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-size "${size}"`, { hint: 'Such as 10m' });
   const unit = 1000 ** ' kmg'.indexOf(suffix.toLowerCase() || ' ');
-  return { logMaxSize: Number(digits) * unit, logMaxFiles: Number(files) };
+  return { maxSize: Number(digits) * unit, maxFiles: Number(files) };
 }
 
 /** Docker's, where nothing is said. */
 const BUFFER_DEFAULT = '1000000';
 
 /** Of mode=non-blocking. Sizes are binary here, as docker reads them. */
-function logBuffer({ config }: HostConfig['logConfig']): { logBuffer?: number } {
+function logBuffer({ config }: HostConfig['logConfig']): Pick<LogTarget, 'buffer'> {
   if (config.mode !== 'non-blocking') return {};
   const { 'max-buffer-size': size = BUFFER_DEFAULT } = config;
   const [, digits, suffix = ''] = /^(\d+)([kmg]?)(?:i?b)?$/i.exec(size) ?? [];
@@ -144,7 +168,7 @@ function logBuffer({ config }: HostConfig['logConfig']): { logBuffer?: number } 
     throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-buffer-size "${size}"`, {
       hint: 'Such as 4m; up to 1g',
     });
-  return { logBuffer: bytes };
+  return { buffer: bytes };
 }
 
 const BUFFER_MAX = 1024 ** 3;

@@ -1,24 +1,27 @@
 // The backend that drives this machine's kernel. Read this file first.
-import { readFileSync, rmdirSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FRAME_DONE, FRAME_EXEC, FRAME_FAILED, FRAME_HELLO, FRAME_WARN, PLAN_VERSION } from '../../core-asm/abi.ts';
 import type { Backend } from '../backend.ts';
 import { planBridgeRemoval } from '../core/network-plans.ts';
 import { planControl, planRemoval, planRenewal, planSpread } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
+import type { Machine } from '../machine.ts';
+import type { HostFacts } from '../plan-types.ts';
 import { cgroupDirectories } from './cgroup-layout.ts';
 import { type Connection, type Listener, openConnection } from './connection.ts';
-import { createExecutor, findExecutor } from './executor.ts';
+import { createExecutor, type Executor, findExecutor } from './executor.ts';
 import { createFacts } from './facts.ts';
 import { encodeFrame, type Failure, type Frame, frames, readFailure, readHello } from './frames.ts';
 import { orphanedBridges } from './orphans.ts';
 import { planFailure } from './plan-failure.ts';
 import { createPool } from './pool.ts';
 import { readProcessTable } from './process-table.ts';
-import { readFrozen, readProcesses } from './processes.ts';
+import { readFrozen, readProcesses, readText } from './processes.ts';
 import { serveResolver } from './resolver.ts';
 import { attachFlags, checkVersion, readExit, superviseProcess } from './running-process.ts';
 import { readStats } from './stats.ts';
+import { thisMachine } from './this-machine.ts';
 
 export interface LinuxBackendOptions {
   /** Directory for the executor's socket. */
@@ -29,12 +32,42 @@ export interface LinuxBackendOptions {
 
 const silent = { frame() {}, closed() {} };
 
+/** Drives this machine's kernel by an executor that it starts. */
 export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBackendOptions): Backend {
   const executor = createExecutor({
     stateDirectory,
     ...(executorBinary === undefined ? {} : { binary: executorBinary }),
   });
-  const facts = createFacts();
+  return createBackendOn(thisMachine, {
+    connect: executor.connect,
+    initProgram: () => executorBinary ?? findExecutor(),
+    async close(readFacts) {
+      await executor.close();
+      const parents = cgroupDirectories((await readFacts()).cgroup, '', 'any').map((path) => dirname(path));
+      for (const path of parents) {
+        try {
+          rmdirSync(path);
+        } catch {
+          // Containers of this or another engine are still in it.
+        }
+      }
+    },
+  });
+}
+
+/** The executor of a machine. */
+export interface MachineExecutor {
+  connect: Executor['connect'];
+  /** Path, there, of the program that serves as /sbin/docker-init. */
+  initProgram(): string;
+  /** The backend is not used any more. */
+  close(facts: () => Promise<HostFacts>): Promise<void>;
+}
+
+/** Drives the Linux kernel of a machine, by an executor that runs there. */
+export function createBackendOn(machine: Machine, executor: MachineExecutor): Backend {
+  const facts = createFacts(machine);
+  const enter = (controlSocket: string): Promise<Connection> => enterContainer(controlSocket, machine);
 
   const run = (program: Uint8Array): Promise<void> => runOn((listener) => executor.connect(listener), program);
 
@@ -53,9 +86,17 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
   };
 
   return {
-    capabilities: { name: 'linux', pause: true, exec: true, networks: true, bindMounts: true, update: true },
+    capabilities: {
+      name: 'linux',
+      pause: true,
+      exec: true,
+      networks: true,
+      bindMounts: true,
+      update: true,
+      sameFiles: true,
+    },
     get initProgram() {
-      return executorBinary ?? findExecutor();
+      return executor.initProgram();
     },
     facts,
     async prepare() {
@@ -65,6 +106,8 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     },
     reserveSlot: (cgroupParent = '') => (cgroupParent === '' ? pool.reserve() : undefined),
     releaseSlot: (slot) => pool.release(slot),
+    place: async () => {},
+    checks: async () => [],
     async start(plan, options) {
       const { slot, recovery } = options;
       const pooled = slot === undefined ? undefined : pool.connection(slot);
@@ -81,7 +124,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
     async adopt(_id, controlSocket, recovery) {
       const options = { attachOutput: false, attachStdin: false };
       try {
-        const connection = await openConnection(controlSocket, silent);
+        const connection = await openConnection(controlSocket, silent, machine);
         const adopted = superviseProcess({ ...options, connection, recovery, lost: lost(recovery?.teardown) });
         connection.send(frames.attach(0));
         return await adopted;
@@ -113,7 +156,7 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
         connection.listen(listener);
         return connection;
       }, program),
-    resolve: serveResolver,
+    resolve: (socket, answer) => serveResolver(socket, answer, machine),
     async spread(directories) {
       await run(planSpread(await facts(), directories));
     },
@@ -127,33 +170,25 @@ export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBack
       await runOn(connect, program, ({ op }) => failed.add(Math.floor(op / opsEach)));
       return paths.filter((_, index) => !failed.has(index));
     },
-    interfaceIndex: async (name) => readInterfaceIndex(name),
+    interfaceIndex: (name) => readInterfaceIndex(machine, name),
     async stats(id, cgroupParent, pid) {
-      return readStats(await facts(), cgroupParent, id, pid);
+      return readStats(machine, await facts(), cgroupParent, id, pid);
     },
     async processes(id, cgroupParent) {
-      return readProcesses(cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '');
+      return readProcesses(machine, cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '');
     },
     async processTable(id, cgroupParent, options) {
-      return readProcessTable(cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '', options);
+      return readProcessTable(machine, cgroupDirectories((await facts()).cgroup, cgroupParent, id)[0] ?? '', options);
     },
     async isPaused(id, cgroupParent) {
-      return readFrozen((await facts()).cgroup, cgroupParent, id);
+      return readFrozen(machine, (await facts()).cgroup, cgroupParent, id);
     },
     pause: (id, cgroupParent) => control(id, cgroupParent, 'freeze'),
     unpause: (id, cgroupParent) => control(id, cgroupParent, 'thaw'),
     killAll: (id, cgroupParent, signal) => control(id, cgroupParent, 'kill', signal),
     async close() {
       await pool.close();
-      await executor.close();
-      const parents = cgroupDirectories((await facts()).cgroup, '', 'any').map((path) => dirname(path));
-      for (const path of parents) {
-        try {
-          rmdirSync(path);
-        } catch {
-          // Containers of this or another engine are still in it.
-        }
-      }
+      await executor.close(facts);
     },
   };
 }
@@ -182,9 +217,9 @@ async function runOn(
 }
 
 /** Of an interface that is up, in this process's network namespace: /sys may show another one's. */
-function readInterfaceIndex(name: string): number | undefined {
+async function readInterfaceIndex(machine: Machine, name: string): Promise<number | undefined> {
   const line = /^(\d+)\s+([^\s:]+)/;
-  for (const text of readFileSync('/proc/net/igmp', 'utf8').split('\n')) {
+  for (const text of (await readText(machine, '/proc/net/igmp')).split('\n')) {
     const [, index, found] = line.exec(text) ?? [];
     if (found === name) return Number(index);
   }
@@ -203,13 +238,13 @@ function otherVersion(frame: Frame): GantryError {
 }
 
 /** The container's supervisor forks another for this connection, which greets in its turn. */
-export function enter(controlSocket: string): Promise<Connection> {
+export function enterContainer(controlSocket: string, machine: Machine = thisMachine): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const gone = (cause?: unknown): void =>
       reject(new GantryError('INVALID_STATE', 'Cannot enter the container: it is not running', { cause }));
     let greetings = 0;
     let connection: Connection | undefined;
-    openConnection(controlSocket, {
+    const listener: Listener = {
       frame(frame) {
         if (frame.type !== FRAME_HELLO) return;
         if (checkVersion(frame) !== undefined) {
@@ -218,7 +253,8 @@ export function enter(controlSocket: string): Promise<Connection> {
         } else if (++greetings === 2) resolve(connection!);
       },
       closed: gone,
-    }).then((opened) => {
+    };
+    openConnection(controlSocket, listener, machine).then((opened) => {
       connection = opened;
       opened.send(encodeFrame(FRAME_EXEC));
     }, gone);

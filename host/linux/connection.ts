@@ -1,6 +1,7 @@
 // One connection to a supervisor: frames in and out of a unix socket, with backpressure both ways.
-import { createConnection, type Socket } from 'node:net';
+import type { Machine, MachineSocket } from '../machine.ts';
 import { createFrameReader, type Frame } from './frames.ts';
+import { thisMachine } from './this-machine.ts';
 
 /** Gets what comes; `closed` is the last call and comes once. */
 export interface Listener {
@@ -26,26 +27,16 @@ export interface Connection {
   ended(): Promise<void>;
 }
 
-/** Largest path of a unix socket: sun_path of unix(7) less its NUL. */
-export const SOCKET_PATH_MAX = 107;
-
 /** Connects to a unix socket. Rejects with the system's error: ENOENT, ECONNREFUSED where nobody listens. */
-export function openConnection(path: string, listener: Listener): Promise<Connection> {
-  return new Promise((resolve, reject) => {
-    if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
-      reject(Object.assign(new Error(`socket path longer than ${SOCKET_PATH_MAX} bytes`), { code: 'ENAMETOOLONG' }));
-      return;
-    }
-    const socket = createConnection(path);
-    socket.once('error', reject);
-    socket.once('connect', () => {
-      socket.off('error', reject);
-      resolve(overSocket(socket, listener));
-    });
-  });
+export async function openConnection(
+  path: string,
+  listener: Listener,
+  machine: Machine = thisMachine,
+): Promise<Connection> {
+  return overSocket(await machine.connect(path), listener);
 }
 
-function overSocket(socket: Socket, first: Listener): Connection {
+function overSocket(socket: MachineSocket, first: Listener): Connection {
   const reader = createFrameReader();
   let listener = first;
   let failure: Error | undefined;
@@ -87,8 +78,8 @@ function overSocket(socket: Socket, first: Listener): Connection {
     listen: (next) => {
       listener = next;
     },
-    pause: () => socket.pause(),
-    resume: () => socket.resume(),
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
     unref: () => socket.unref(),
     ref: () => socket.ref(),
     ended: () =>

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GantryError } from '../errors.ts';
-import { type Connection, type Listener, openConnection, SOCKET_PATH_MAX } from './connection.ts';
+import { type Connection, type Listener, openConnection } from './connection.ts';
+import { SOCKET_PATH_MAX } from './this-machine.ts';
 
 export interface Executor {
   /** A connection to a fresh supervisor; starts the executor where none runs. @throws {GantryError} BACKEND_UNAVAILABLE. */

@@ -1,41 +1,20 @@
 // What planning needs to know of a machine, from its /proc and /sys. Nothing is changed and no process is started.
-import { access, readFile, stat } from 'node:fs/promises';
-import { release } from 'node:os';
+import type { Machine } from '../machine.ts';
 import type { CgroupFacts, HostFacts } from '../plan-types.ts';
 import { capabilityNames } from './capabilities.ts';
 import { cgroupLayout } from './cgroup-layout.ts';
-
-/** The machine whose facts are read: this one, or one at the end of a channel. */
-export interface Machine {
-  architecture: HostFacts['architecture'];
-  /** uname -r. */
-  release: string;
-  /** Content of a file; empty where it cannot be read. */
-  read(path: string): Promise<Uint8Array>;
-  exists(path: string): Promise<boolean>;
-}
-
-const thisMachine: Machine = {
-  architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
-  release: release(),
-  read: (path) => readFile(path).catch(() => new Uint8Array(0)),
-  exists: (path) =>
-    access(path).then(
-      () => true,
-      () => false,
-    ),
-};
+import { thisMachine } from './this-machine.ts';
 
 /** Reads the facts once; `devices` are looked up at each call, because nodes come and go. */
-export function createFacts(): (devices?: string[]) => Promise<HostFacts> {
+export function createFacts(machine: Machine = thisMachine): (devices?: string[]) => Promise<HostFacts> {
   let cached: Promise<HostFacts> | undefined;
   return async (devices = []) => {
-    cached ??= readFacts(thisMachine).then((facts) => Object.freeze(facts));
+    cached ??= readFacts(machine).then((facts) => Object.freeze(facts));
     const facts = await cached.catch((error: unknown) => {
       cached = undefined;
       throw error;
     });
-    return devices.length === 0 ? facts : { ...facts, devices: await deviceNodes(devices) };
+    return devices.length === 0 ? facts : { ...facts, devices: await deviceNodes(machine, devices) };
   };
 }
 
@@ -49,7 +28,7 @@ export async function readFacts(machine: Machine): Promise<HostFacts> {
     text(machine, '/proc/self/oom_score_adj'),
     machine.read('/proc/self/auxv'),
   ]);
-  const kernel = kernelVersion(machine.release);
+  const kernel = kernelVersion(await text(machine, '/proc/sys/kernel/osrelease'));
   const [cpusetCpus, cpusetMems] = await readCpusets(machine, cgroup);
   return {
     architecture: machine.architecture,
@@ -200,30 +179,14 @@ function pageSize(auxv: Uint8Array): number {
   return 4096;
 }
 
-const S_IFMT = 0o170000n;
-const S_IFBLK = 0o060000n;
-const S_IFCHR = 0o020000n;
-
-/** Block and character devices among the paths, symbolic links followed; others are left out. */
-async function deviceNodes(paths: string[]): Promise<HostFacts['devices']> {
+/** Block and character devices among the paths; others are left out. */
+async function deviceNodes(machine: Machine, paths: string[]): Promise<HostFacts['devices']> {
   const found: HostFacts['devices'] = {};
   await Promise.all(
     paths.map(async (path) => {
-      const node = await stat(path, { bigint: true }).catch(() => undefined);
-      const format = (node?.mode ?? 0n) & S_IFMT;
-      if (node === undefined || (format !== S_IFBLK && format !== S_IFCHR)) return;
-      found[path] = [major(node.rdev), minor(node.rdev), format === S_IFBLK ? 'b' : 'c'];
+      const node = await machine.deviceNode(path);
+      if (node !== undefined) found[path] = node;
     }),
   );
   return found;
-}
-
-/** gnu_dev_major(3): bits 8–19 and 32–63. */
-function major(device: bigint): number {
-  return Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n));
-}
-
-/** gnu_dev_minor(3): bits 0–7 and 20–31 (12 bits down). */
-function minor(device: bigint): number {
-  return Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n));
 }

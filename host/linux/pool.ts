@@ -35,7 +35,11 @@ const CLOSING_MS = 2000;
 const BUSY = availableParallelism();
 
 /** @param sweep removes what supervisors left that are gone. */
-export function createPool(executor: Executor, facts: () => Promise<HostFacts>, sweep: () => Promise<void>): Pool {
+export function createPool(
+  executor: Pick<Executor, 'connect'>,
+  facts: () => Promise<HostFacts>,
+  sweep: () => Promise<void>,
+): Pool {
   /** Those that no start has got. */
   const made = new Set<Connection>();
   const ending = new WeakSet<Connection>();

@@ -1,40 +1,21 @@
 // ps(1) of this machine, with the user's options, cut to the processes of a container; a table of our own where there is no ps.
-import { execFile } from 'node:child_process';
 import type { ProcessTable } from '../backend.ts';
 import { GantryError } from '../errors.ts';
+import type { Machine } from '../machine.ts';
 import { cgroupPids, readProcesses } from './processes.ts';
 
 const DEFAULT = '-ef';
 
 /** @param directory of the container's cgroup. @throws {GantryError} INVALID_STATE where it has just ended, INTERNAL with what ps says. */
-export async function readProcessTable(directory: string, options: string[]): Promise<ProcessTable> {
-  const pids = await cgroupPids(directory);
+export async function readProcessTable(machine: Machine, directory: string, options: string[]): Promise<ProcessTable> {
+  const pids = await cgroupPids(machine, directory);
   if (pids.length === 0) throw new GantryError('INVALID_STATE', 'Cannot list processes: the container has just ended');
-  try {
-    // Some options do not go with -q.
-    const text = await ps([...options, `-q${pids.join(',')}`]).catch((error: unknown) => {
-      if (error instanceof GantryError) return ps(options);
-      throw error;
-    });
-    return cutTable(text, new Set(pids));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    if (options.join(' ') === DEFAULT) return ownTable(directory);
-    throw new GantryError('UNSUPPORTED', `Cannot list processes with "${options.join(' ')}": this machine has no ps`, {
-      hint: 'Install procps, or leave the options out',
-    });
-  }
-}
-
-const OUTPUT_MAX = 64 * 1024 * 1024;
-
-function ps(args: string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile('ps', args, { maxBuffer: OUTPUT_MAX }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else if (error.code === 'ENOENT') reject(error);
-      else reject(new GantryError('INTERNAL', `Cannot list processes: ps: ${stderr.split('\n')[0] || error.message}`));
-    });
+  // Some options do not go with -q.
+  const text = await machine.ps([...options, `-q${pids.join(',')}`]).catch(() => machine.ps(options));
+  if (text !== undefined) return cutTable(text, new Set(pids));
+  if (options.join(' ') === DEFAULT) return ownTable(machine, directory);
+  throw new GantryError('UNSUPPORTED', `Cannot list processes with "${options.join(' ')}": this machine has no ps`, {
+    hint: 'Install procps, or leave the options out',
   });
 }
 
@@ -59,8 +40,8 @@ export function cutTable(text: string, pids: Set<number>): ProcessTable {
   return { titles, rows };
 }
 
-async function ownTable(directory: string): Promise<ProcessTable> {
-  const found = await readProcesses(directory);
+async function ownTable(machine: Machine, directory: string): Promise<ProcessTable> {
+  const found = await readProcesses(machine, directory);
   return {
     titles: ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'],
     rows: found.map((process) => [

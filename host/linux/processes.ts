@@ -1,6 +1,6 @@
 // The processes of a container, from its cgroup and /proc (proc_pid_stat(5)).
-import { readdir, readFile } from 'node:fs/promises';
 import type { ProcessEntry } from '../backend.ts';
+import type { Machine } from '../machine.ts';
 import type { CgroupFacts } from '../plan-types.ts';
 import { cgroupDirectory } from './cgroup-layout.ts';
 
@@ -8,47 +8,51 @@ import { cgroupDirectory } from './cgroup-layout.ts';
 const TICKS_PER_SECOND = 100;
 
 /** @param directory of the container's cgroup, in any hierarchy that it is in. */
-export async function readProcesses(directory: string): Promise<ProcessEntry[]> {
-  const [pids, bootMs] = await Promise.all([cgroupPids(directory), bootTimeMs()]);
-  const entries = await Promise.all(pids.map((pid) => readProcess(pid, bootMs)));
+export async function readProcesses(machine: Machine, directory: string): Promise<ProcessEntry[]> {
+  const [pids, bootMs] = await Promise.all([cgroupPids(machine, directory), bootTimeMs(machine)]);
+  const entries = await Promise.all(pids.map((pid) => readProcess(machine, pid, bootMs)));
   return entries
     .filter((entry): entry is ProcessEntry => entry !== undefined)
     .sort((a, b) => a.startedAtMs - b.startedAtMs || a.pid - b.pid);
 }
 
 /** Pids of a cgroup and of the cgroups below it. */
-export async function cgroupPids(directory: string): Promise<number[]> {
-  const own = (await readFile(`${directory}/cgroup.procs`, 'utf8').catch(() => '')).split('\n').filter(Boolean);
-  const children = await readdir(directory, { withFileTypes: true }).catch(() => []);
-  const below = await Promise.all(
-    children.filter((child) => child.isDirectory()).map((child) => cgroupPids(`${directory}/${child.name}`)),
-  );
+export async function cgroupPids(machine: Machine, directory: string): Promise<number[]> {
+  const own = (await readText(machine, `${directory}/cgroup.procs`)).split('\n').filter(Boolean);
+  const children = (await machine.list(directory)).filter(({ isDirectory }) => isDirectory);
+  const below = await Promise.all(children.map(({ name }) => cgroupPids(machine, `${directory}/${name}`)));
   return [...own.map(Number), ...below.flat()];
 }
 
 /** Frozen, or about to be. */
-export async function readFrozen(facts: CgroupFacts, cgroupParent: string, id: string): Promise<boolean> {
+export async function readFrozen(
+  machine: Machine,
+  facts: CgroupFacts,
+  cgroupParent: string,
+  id: string,
+): Promise<boolean> {
   const file = facts.layout === 'v2' ? 'cgroup.freeze' : 'freezer.state';
-  const state = await readFile(`${cgroupDirectory(facts, 'freezer', cgroupParent, id)}/${file}`, 'utf8').catch(
-    () => '',
-  );
+  const state = await readText(machine, `${cgroupDirectory(facts, 'freezer', cgroupParent, id)}/${file}`);
   return state.trim() !== '' && !['0', 'THAWED'].includes(state.trim());
 }
 
-async function bootTimeMs(): Promise<number> {
-  const found = /^btime (\d+)$/m.exec(await readFile('/proc/stat', 'utf8'));
+/** Empty where it cannot be read. */
+export async function readText(machine: Machine, path: string): Promise<string> {
+  return new TextDecoder().decode(await machine.read(path));
+}
+
+async function bootTimeMs(machine: Machine): Promise<number> {
+  const found = /^btime (\d+)$/m.exec(await readText(machine, '/proc/stat'));
   return Number(found?.[1] ?? 0) * 1000;
 }
 
-async function readProcess(pid: number, bootMs: number): Promise<ProcessEntry | undefined> {
-  try {
-    const [stat, status, cmdline] = await Promise.all(
-      ['stat', 'status', 'cmdline'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8')),
-    );
-    return parseProcess(pid, stat!, status!, cmdline!, bootMs);
-  } catch {
-    return undefined; // It has ended meanwhile.
-  }
+/** Undefined where it has ended meanwhile. */
+async function readProcess(machine: Machine, pid: number, bootMs: number): Promise<ProcessEntry | undefined> {
+  const [stat, status, cmdline] = await Promise.all(
+    ['stat', 'status', 'cmdline'].map((name) => readText(machine, `/proc/${pid}/${name}`)),
+  );
+  if (!stat || !status) return undefined;
+  return parseProcess(pid, stat, status, cmdline!, bootMs);
 }
 
 function parseProcess(pid: number, stat: string, status: string, cmdline: string, bootMs: number): ProcessEntry {

@@ -1,35 +1,35 @@
 // Raw counters of a running container from its cgroup's files (v1 and v2) and its network namespace.
-import { readFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import type { BlockCounter, ContainerStats, NetworkCounters } from '../backend.ts';
 import { GantryError } from '../errors.ts';
+import type { Machine } from '../machine.ts';
 import type { HostFacts } from '../plan-types.ts';
 import { cgroupDirectory } from './cgroup-layout.ts';
-import { cgroupPids } from './processes.ts';
+import { cgroupPids, readText } from './processes.ts';
 
 type Read = (controller: string, file: string) => Promise<string>;
 
 /** @throws {GantryError} INVALID_STATE where the cgroup is gone. */
 export async function readStats(
+  machine: Machine,
   facts: HostFacts,
   cgroupParent: string,
   id: string,
   pid: number,
 ): Promise<ContainerStats> {
   const directory = (controller: string) => cgroupDirectory(facts.cgroup, controller, cgroupParent, id);
-  const read: Read = async (controller, file) => readFile(`${directory(controller)}/${file}`, 'utf8').catch(() => '');
+  const read: Read = (controller, file) => readText(machine, `${directory(controller)}/${file}`);
   const unified = facts.cgroup.layout === 'v2';
   const [cpu, memory, pids, block, networks] = await Promise.all([
     unified ? cpuV2(read) : cpuV1(read),
     unified ? memoryV2(read, facts) : memoryV1(read, facts),
-    readPids(read, directory('pids') ?? ''),
+    readPids(machine, read, directory('pids') ?? ''),
     unified ? blockV2(read) : blockV1(read),
-    readNetworks(pid),
+    readNetworks(machine, pid),
   ]);
   if (memory === undefined)
     throw new GantryError('INVALID_STATE', `Cannot read the counters of "${id.slice(0, 12)}": it is not running`);
   const readAt = BigInt(Date.now()) * 1_000_000n;
-  return { readAt, unified, cpu: { ...cpu, ...(await machine()) }, memory, pids, block, networks };
+  return { readAt, unified, cpu: { ...cpu, ...(await wholeMachine(machine)) }, memory, pids, block, networks };
 }
 
 /** "name value" lines → record. */
@@ -44,13 +44,14 @@ export function flatKeyed(text: string): Record<string, number> {
 
 type Cpu = Omit<ContainerStats['cpu'], 'machineNs' | 'onlineCpus'>;
 
-async function machine(): Promise<{ machineNs: number; onlineCpus: number }> {
-  const [line = ''] = (await readFile('/proc/stat', 'utf8')).split('\n');
+async function wholeMachine(machine: Machine): Promise<{ machineNs: number; onlineCpus: number }> {
+  const text = await readText(machine, '/proc/stat');
+  const [line = ''] = text.split('\n');
   const ticks = line
     .split(/\s+/)
     .slice(1, 8)
     .reduce((sum, value) => sum + Number(value), 0);
-  return { machineNs: ticks * 10_000_000, onlineCpus: cpus().length };
+  return { machineNs: ticks * 10_000_000, onlineCpus: text.match(/^cpu\d+ /gm)?.length ?? 1 };
 }
 
 async function cpuV1(read: Read): Promise<Cpu> {
@@ -120,9 +121,9 @@ async function memoryV2(read: Read, facts: HostFacts): Promise<ContainerStats['m
   };
 }
 
-async function readPids(read: Read, directory: string): Promise<ContainerStats['pids']> {
+async function readPids(machine: Machine, read: Read, directory: string): Promise<ContainerStats['pids']> {
   const [current, max] = await Promise.all([read('pids', 'pids.current'), read('pids', 'pids.max')]);
-  const counted = current === '' ? (await cgroupPids(directory)).length : Number(current);
+  const counted = current === '' ? (await cgroupPids(machine, directory)).length : Number(current);
   return { current: counted, ...(max === '' || max.trim() === 'max' ? {} : { limit: Number(max) }) };
 }
 
@@ -178,8 +179,8 @@ async function blockV2(read: Read): Promise<ContainerStats['block']> {
 }
 
 /** proc_pid_net(5), "dev": interface, 8 receive and 8 transmit counters. */
-async function readNetworks(pid: number): Promise<Record<string, NetworkCounters>> {
-  const text = await readFile(`/proc/${pid}/net/dev`, 'utf8').catch(() => '');
+async function readNetworks(machine: Machine, pid: number): Promise<Record<string, NetworkCounters>> {
+  const text = await readText(machine, `/proc/${pid}/net/dev`);
   const found: Record<string, NetworkCounters> = {};
   for (const line of text.split('\n').slice(2)) {
     const [name = '', ...rest] = line.trim().split(/[:\s]+/);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { FRAME_DONE, FRAME_HELLO } from '../../core-asm/abi.ts';
 import type { Exit, RunningProcess, StartOptions } from '../../host/backend.ts';
 import { planContainer, planControl, planExec } from '../../host/core/plans.ts';
-import { enter } from '../../host/linux/backend.ts';
+import { enterContainer } from '../../host/linux/backend.ts';
 import { openConnection } from '../../host/linux/connection.ts';
 import { readFacts } from '../../host/linux/facts.ts';
 import { frames } from '../../host/linux/frames.ts';
@@ -85,7 +85,7 @@ export async function containersIn(guest: Guest): Promise<Containers> {
     options: StartOptions,
     path?: string,
   ) => {
-    const connection = path === undefined ? await openConnection(executor, silent) : await enter(path);
+    const connection = path === undefined ? await openConnection(executor, silent) : await enterContainer(path);
     const started = superviseProcess({ ...options, connection, program });
     connection.send(frames.attach(attachFlags(options)), frames.run(program, teardown));
     return collect(await started);
@@ -155,9 +155,12 @@ function collect(process: RunningProcess): Pick<Container, 'process' | 'output' 
 async function guestFacts(guest: Guest): Promise<HostFacts> {
   const facts = await readFacts({
     architecture: guest.architecture,
-    release: await guest.ok('uname -r'),
     read: async (path) => (await guest.run(`cat ${path} 2>/dev/null`)).output,
     exists: async (path) => (await guest.run(`test -e ${path}`)).status === 0,
+    list: async () => [],
+    deviceNode: async () => undefined,
+    ps: async () => undefined,
+    connect: () => Promise.reject(new Error('nobody connects for facts')),
   });
   const [major = '', minor = ''] = (await guest.ok('stat -c "%t %T" /dev/vda')).split(' ');
   return { ...facts, devices: { '/dev/vda': [Number.parseInt(major, 16), Number.parseInt(minor, 16), 'b'] } };

@@ -20,7 +20,10 @@ export function gantryRoutes(engine: Engine): Route[] {
     {
       method: 'GET',
       path: '/gantry/doctor',
-      handler: async (call) => sendJson(call, checkHost(await engine.backend.facts(), engine.damaged)),
+      handler: async (call) => {
+        const checks = checkHost(await engine.backend.facts(), engine.damaged);
+        sendJson(call, [...(await engine.backend.checks()), ...checks]);
+      },
     },
   ];
 }

@@ -9,7 +9,7 @@ import type { Context } from '../context.ts';
 import { sharedIdMaps } from '../id-maps.ts';
 import { linkedHosts, renewLinks } from '../network/links.ts';
 import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
-import { type FindRunning, fitsSlot, namedDevices, planRecord } from '../planning.ts';
+import { type FindRunning, fitsSlot, logOf, namedDevices, planFiles, planRecord } from '../planning.ts';
 import { removeRecord } from '../state/state-store.ts';
 import { noteStart, runningState } from './start-record.ts';
 
@@ -82,6 +82,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
       await volumeMounts.acquire(record);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
+      await backend.place(planFiles(context, record, image));
       noteStart(files, record);
       announceNetworks(events, record, 'connect');
       connected = true;
@@ -93,6 +94,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
             attachOutput: attached.output,
             attachStdin: attached.stdin,
             slot: place,
+            log: backend.capabilities.sameFiles ? undefined : logOf(host, files.log),
             recovery: { exitRecord: files.exitRecord, teardown: plan.teardown },
           })
           .catch(async (error: unknown) => {

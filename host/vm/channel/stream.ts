@@ -118,6 +118,7 @@ export class ChannelStream extends Duplex {
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     if (this.gone) done(Object.assign(new Error('the stream is closed'), { code: 'EPIPE' }));
+    else if (chunk.length === 0) done();
     else {
       this.waiting = { bytes: chunk, done };
       this.port.wake();

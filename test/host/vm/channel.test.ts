@@ -99,6 +99,10 @@ describe.skipIf(process.platform !== 'linux')('the guest channel', () => {
     stream.resume().end('y'.repeat(2 * WINDOW_BYTES));
     expect(await stream.over).toMatchObject({ status: 0 });
     expect(readFileSync(path('a/b/file'), 'utf8')).toHaveLength(2 * WINDOW_BYTES);
+    const empty = channel.open(['write', path('c/empty'), '600']);
+    empty.resume().end(Buffer.alloc(0));
+    expect(await empty.over).toMatchObject({ status: 0 });
+    expect(readFileSync(path('c/empty'), 'utf8')).toBe('');
     const left = channel.open(['write', path('a/b/other'), '640']);
     await left.opened;
     left.write('half');

@@ -1,0 +1,66 @@
+// This very machine, as the backend sees one.
+import { execFile } from 'node:child_process';
+import { access, readdir, readFile, stat } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { GantryError } from '../errors.ts';
+import type { Machine } from '../machine.ts';
+
+const S_IFMT = 0o170000n;
+const S_IFBLK = 0o060000n;
+const S_IFCHR = 0o020000n;
+const OUTPUT_MAX = 64 * 1024 * 1024;
+
+/** Largest path of a unix socket: sun_path of unix(7) less its NUL. */
+export const SOCKET_PATH_MAX = 107;
+
+export const thisMachine: Machine = {
+  architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+  read: (path) => readFile(path).catch(() => new Uint8Array(0)),
+  exists: (path) =>
+    access(path).then(
+      () => true,
+      () => false,
+    ),
+  async list(path) {
+    const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+    return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }));
+  },
+  async deviceNode(path) {
+    const node = await stat(path, { bigint: true }).catch(() => undefined);
+    const format = (node?.mode ?? 0n) & S_IFMT;
+    if (node === undefined || (format !== S_IFBLK && format !== S_IFCHR)) return undefined;
+    return [major(node.rdev), minor(node.rdev), format === S_IFBLK ? 'b' : 'c'];
+  },
+  connect: (path) =>
+    new Promise((resolve, reject) => {
+      if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
+        reject(Object.assign(new Error(`socket path longer than ${SOCKET_PATH_MAX} bytes`), { code: 'ENAMETOOLONG' }));
+        return;
+      }
+      const socket = createConnection(path);
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.off('error', reject);
+        resolve(socket);
+      });
+    }),
+  ps: (args) =>
+    new Promise((resolve, reject) => {
+      execFile('ps', args, { maxBuffer: OUTPUT_MAX }, (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
+        else if (error.code === 'ENOENT') resolve(undefined);
+        else
+          reject(new GantryError('INTERNAL', `Cannot list processes: ps: ${stderr.split('\n')[0] || error.message}`));
+      });
+    }),
+};
+
+/** gnu_dev_major(3): bits 8–19 and 32–63. */
+function major(device: bigint): number {
+  return Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n));
+}
+
+/** gnu_dev_minor(3): bits 0–7 and 20–31 (12 bits down). */
+function minor(device: bigint): number {
+  return Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n));
+}

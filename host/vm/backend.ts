@@ -1,0 +1,101 @@
+// The backend whose containers run in a virtual machine: the Linux backend at the end of a channel, and what lies on two disks. Read this file first.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Backend, Check, LogTarget, OutputSink, RunningProcess } from '../backend.ts';
+import type { Machine } from '../machine.ts';
+import { hostMachine } from './accelerator.ts';
+import type { Channel } from './channel/channel.ts';
+import { askGuest, GUEST_EXECUTOR, guestMachine } from './guest-machine.ts';
+import { openLog } from './log-file.ts';
+import { createProvider } from './machine-provider.ts';
+import { createPlacement } from './placement.ts';
+
+export interface VmBackendOptions {
+  dataRoot: string;
+  /** For the channel's socket; short. */
+  runRoot: string;
+  /** Directories whose entries exist on both sides or on none. */
+  mirrored: string[];
+  /** A directory's tree as a layer's tar. */
+  pack(directory: string): AsyncIterable<Uint8Array>;
+  /** Drives the kernel of a machine where an executor runs. @param ended called when nobody needs it any more. */
+  drive(machine: Machine, executor: { initProgram: string; ended(): Promise<void> }): Backend;
+}
+
+export function createVmBackend(options: VmBackendOptions): Backend {
+  const { dataRoot, runRoot, mirrored, pack } = options;
+  const provider = createProvider({
+    directory: join(dataRoot, 'vm'),
+    runDirectory: join(runRoot, 'vm'),
+    settle: (machine) => askGuest(machine.channel, ['disk', dataRoot]),
+  });
+  const channel = async (): Promise<Channel> => (await provider.get()).channel;
+  const machine = guestMachine(hostMachine().architecture, channel);
+  const placement = createPlacement({ machine, channel, pack, mirrored });
+  const inner = options.drive(machine, { initProgram: GUEST_EXECUTOR, ended: () => provider.stop() });
+  let told = false;
+
+  /** Once an engine: what did not work, and what is done instead. */
+  const warnings = (): string[] => {
+    const { accelerator, failed } = provider.verdict ?? { accelerator: '', failed: {} };
+    if (told || Object.keys(failed).length === 0) return [];
+    told = true;
+    return Object.entries(failed).map(
+      ([name, reason]) => `The virtual machine does not use ${name}, but ${accelerator}, which is slower: ${reason}`,
+    );
+  };
+
+  return {
+    ...inner,
+    capabilities: { ...inner.capabilities, name: 'vm', bindMounts: false, sameFiles: false },
+    async prepare() {
+      await placement.sweep().catch(() => {});
+    },
+    place: (files) => placement.place(files),
+    async start(plan, { log, recovery: _recorded, ...given }) {
+      // What it says is always wanted: the log is written on this side.
+      const started = await inner.start(plan, { ...given, attachOutput: true });
+      const process = withLog(started, log, given.attachOutput);
+      return { ...process, warnings: [...(process.warnings ?? []), ...warnings()] };
+    },
+    // Nothing runs on without the engine: its guest ends with it.
+    adopt: async () => undefined,
+    recordedExit: async () => undefined,
+    async removeTrees(paths) {
+      await Promise.all(paths.map((path) => rm(path, { recursive: true, force: true })));
+      if (provider.current !== undefined) await placement.sweep();
+    },
+    renewDirectories: async () => [],
+    spread: async () => {},
+    async checks(): Promise<Check[]> {
+      await provider.get();
+      const { accelerator = '', failed = {}, identity = '' } = provider.verdict ?? {};
+      const reasons = Object.entries(failed).map(([name, reason]) => `${name} does not work (${reason})`);
+      const detail = [`guest by ${accelerator}`, ...reasons, identity].join('; ');
+      if (reasons.length === 0) return [{ name: 'virtual machine', state: 'ok', detail }];
+      const hint = `What was found is remembered: remove ${join(dataRoot, 'vm/accelerator.json')} to try again`;
+      return [{ name: 'virtual machine', state: 'warning', detail, hint }];
+    },
+  };
+}
+
+/** Hands output to the log first. With `keep`, the first sink of a user gets what came before it, as without a log. */
+function withLog(process: RunningProcess, target: LogTarget | undefined, keep: boolean): RunningProcess {
+  const log = target === undefined ? undefined : openLog(target);
+  let early: Parameters<OutputSink['output']>[] | undefined = keep ? [] : undefined;
+  process.attach({
+    output(stream, data) {
+      log?.write(stream, data);
+      early?.push([stream, data.slice()]);
+    },
+    end: () => log?.close(),
+  });
+  return {
+    ...process,
+    attach(sink) {
+      for (const [stream, data] of early ?? []) void sink.output(stream, data);
+      early = undefined;
+      return process.attach(sink);
+    },
+  };
+}
