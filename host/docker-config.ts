@@ -49,6 +49,20 @@ export async function storedLogin(registry: string): Promise<Login | undefined> 
   return { username, password: password.join(':'), ...identityToken };
 }
 
+/** All logins that the configuration names, by their keys. @throws {GantryError} AUTH_FAILED as storedLogin. */
+export async function storedLogins(): Promise<Record<string, Login>> {
+  const { auths = {}, credHelpers = {} } = readDockerConfig<ConfigFile>();
+  const keys = new Set(
+    [...Object.keys(auths), ...Object.keys(credHelpers)].map((name) =>
+      name.replace(/^https?:\/\/(?!index\.docker\.io\/v1\/)/, ''),
+    ),
+  );
+  const found = await Promise.all(
+    [...keys].map(async (key) => [serverKey(key), await storedLogin(key === HUB ? 'docker.io' : key)] as const),
+  );
+  return Object.fromEntries(found.flatMap(([key, login]) => (login === undefined ? [] : [[key, login]])));
+}
+
 async function askHelper(helper: string, action: 'get', key: string): Promise<Login | undefined> {
   const said = await runHelper(helper, action, key);
   if (said === undefined) return undefined;

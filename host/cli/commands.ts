@@ -65,6 +65,8 @@ const table: Record<string, Load> = {
   stats: async () => (await import('./containers/stats.ts')).stats,
   events: async () => (await import('./system/events.ts')).events,
   'container prune': prune('container'),
+  build: async () => (await import('./build/build.ts')).build,
+  'builder prune': prune('builder'),
   images: images('images'),
   pull: images('pull'),
   load: images('load'),
@@ -125,7 +127,7 @@ const groups: Record<string, Record<string, string>> = {
     prune: 'container prune',
   },
   image: {
-    ...same('pull push load save tag history import'),
+    ...same('build pull push load save tag history import'),
     inspect: 'image inspect',
     ls: 'images',
     list: 'images',
@@ -133,6 +135,7 @@ const groups: Record<string, Record<string, string>> = {
     remove: 'rmi',
     prune: 'image prune',
   },
+  builder: { build: 'build', prune: 'builder prune' },
   volume: {
     ...Object.fromEntries(['ls', 'create', 'inspect', 'rm', 'prune'].map((name) => [name, `volume ${name}`])),
     list: 'volume ls',
@@ -155,8 +158,7 @@ const groups: Record<string, Record<string, string>> = {
 
 /** What docker has and gantry has not: what to do instead. */
 const absent: Record<string, string> = {
-  build: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
-  buildx: 'Build with docker, podman or buildah, save the image, and "gantry load -i FILE"',
+  buildx: 'Build with "gantry build", or docker build with DOCKER_BUILDKIT=0 and DOCKER_HOST',
   ...Object.fromEntries(['compose', 'swarm'].map((name) => [name, ''])),
 };
 

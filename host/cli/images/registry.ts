@@ -1,6 +1,6 @@
 // `push`, `login`, `logout`: what has to do with registries beyond pulling.
 import { createInterface } from 'node:readline';
-import { eraseLogin, type Login, serverKey, storedLogin, storeLogin } from '../../docker-config.ts';
+import { eraseLogin, type Login, serverKey, storedLogin, storedLogins, storeLogin } from '../../docker-config.ts';
 import { GantryError } from '../../errors.ts';
 import type { Command } from '../command.ts';
 import type { Parsed } from '../flags.ts';
@@ -21,6 +21,15 @@ export async function loginHeader(name: string): Promise<Record<string, string>>
   const { username, password, identityToken } = login;
   const value = { username, password, identitytoken: identityToken, serveraddress: serverKey(registry) };
   return { 'x-registry-auth': Buffer.from(JSON.stringify(value)).toString('base64url') };
+}
+
+/** Header X-Registry-Config for all who are logged in anywhere: a build's images may come from there. */
+export async function loginsHeader(): Promise<Record<string, string>> {
+  const logins = Object.entries(await storedLogins()).map(([server, { username, password, identityToken }]) => {
+    return [server, { username, password, identitytoken: identityToken, serveraddress: server }];
+  });
+  if (logins.length === 0) return {};
+  return { 'x-registry-config': Buffer.from(JSON.stringify(Object.fromEntries(logins))).toString('base64url') };
 }
 
 const push: Command = {

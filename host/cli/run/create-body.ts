@@ -143,7 +143,7 @@ function securityOption(text: string): string {
   }
 }
 
-function ulimit(text: string): object {
+export function ulimit(text: string): object {
   const [, Name, soft, hard = soft] = /^(\w+)=(-?\d+|unlimited)(?::(-?\d+|unlimited))?$/.exec(text) ?? [];
   if (Name === undefined) throw invalid('ulimit', text, 'such as nofile=1024:2048');
   const value = (given: string | undefined): number => (given === 'unlimited' ? -1 : Number(given));

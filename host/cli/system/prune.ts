@@ -1,14 +1,17 @@
 // `container prune`, `image prune`, `network prune`, `volume prune`: what nobody uses goes, once the user agrees.
 import { createInterface } from 'node:readline';
+import type { Query } from '../../client/api.ts';
 import type { Command } from '../command.ts';
+import type { Flag, Parsed } from '../flags.ts';
 import { filtersOf } from '../format/format.ts';
-import { decimalSize } from '../format/units.ts';
+import { decimalSize, parseBytes } from '../format/units.ts';
 
 interface Pruned {
   ContainersDeleted?: string[];
   ImagesDeleted?: { Untagged?: string; Deleted?: string }[];
   VolumesDeleted?: string[];
   NetworksDeleted?: string[] | null;
+  CachesDeleted?: string[] | null;
   /** Networks take none. */
   SpaceReclaimed?: number;
 }
@@ -26,11 +29,14 @@ interface Kind {
   warning: string;
   /** What -a does; absent: there is no -a. */
   all?: { help: string; warning: string; filter: string };
+  /** Flags of its own, and the query that they make. */
+  flags?: Flag[];
+  query?(parsed: Parsed): Query;
   title: string;
   names(pruned: Pruned): string[];
 }
 
-function prune({ path, summary, warning, all, title, names }: Kind): Command {
+function prune({ path, summary, warning, all, flags = [], query, title, names }: Kind): Command {
   return {
     usage: '[OPTIONS]',
     summary,
@@ -38,6 +44,7 @@ function prune({ path, summary, warning, all, title, names }: Kind): Command {
       ...(all === undefined ? [] : [{ name: 'all', short: 'a', kind: 'switch', help: all.help } as const]),
       { name: 'filter', kind: 'list', value: 'filter', help: 'Provide filter values (e.g. "label=<key>=<value>")' },
       { name: 'force', short: 'f', kind: 'switch', help: 'Do not prompt for confirmation' },
+      ...flags,
     ],
     args: [0, 0],
     async run(parsed, { api }) {
@@ -46,8 +53,8 @@ function prune({ path, summary, warning, all, title, names }: Kind): Command {
         process.stderr.write('Nothing was removed\n');
         return 1;
       }
-      const filters = filtersOf([...parsed.list('filter'), ...(everything ? [all.filter] : [])]);
-      const pruned = await api.send<Pruned>('POST', `${path}/prune`, { query: { filters } });
+      const filters = filtersOf([...parsed.list('filter'), ...(everything && all.filter !== '' ? [all.filter] : [])]);
+      const pruned = await api.send<Pruned>('POST', `${path}/prune`, { query: { filters, ...query?.(parsed) } });
       const gone = names(pruned);
       if (gone.length > 0) process.stdout.write(`${title}:\n${gone.join('\n')}\n\n`);
       if (pruned.SpaceReclaimed !== undefined)
@@ -58,6 +65,28 @@ function prune({ path, summary, warning, all, title, names }: Kind): Command {
 }
 
 export const commands: Record<string, Command> = {
+  builder: prune({
+    path: '/build',
+    summary: 'Remove build cache',
+    warning: 'This will remove what builds keep and no image needs.',
+    all: {
+      help: 'Remove all build cache, not just what nothing refers to',
+      warning: 'This will remove all build cache.',
+      filter: '',
+    },
+    flags: [
+      { name: 'keep-storage', kind: 'value', value: 'bytes', help: 'Amount of disk space to keep for cache' },
+      { name: 'reserved-space', kind: 'value', value: 'bytes', help: 'The same', hidden: true },
+    ],
+    query: (parsed) => ({
+      all: parsed.switch('all'),
+      'keep-storage': ['keep-storage', 'reserved-space']
+        .map((name) => parsed.value(name) && String(parseBytes(parsed.value(name)!, name)))
+        .find(Boolean),
+    }),
+    title: 'Deleted build cache objects',
+    names: ({ CachesDeleted }) => CachesDeleted ?? [],
+  }),
   container: prune({
     path: '/containers',
     summary: 'Remove all stopped containers',
