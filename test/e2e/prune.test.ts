@@ -116,7 +116,7 @@ describe('commands', () => {
     [['rn'], 'Unknown command "rn"\nHint: Did you mean "gantry run" or "gantry rm"\n', 1],
     [['volume', 'l'], 'Unknown command "volume l"\nHint: Did you mean "gantry volume ls"\n', 1],
     [['container', 'pull', 'x'], 'Unknown command "container pull"\nHint: ', 1],
-    [['build', '.'], 'There is no "gantry build"\nHint: ', 1],
+    [['buildx', 'build', '.'], 'There is no "gantry buildx"\nHint: Build with "gantry build"', 1],
     [['constructor'], 'Unknown command "constructor"\nHint: ', 1],
     [['-X', 'ps'], "Unknown shorthand flag: 'X' in -X\nHint: ", 125],
     [['-H'], 'Flag needs an argument: -H\nHint: ', 125],

@@ -24,6 +24,21 @@ export function parseFailure(range: LineRange, cause: unknown): GantryError {
   });
 }
 
+/** Excerpts of files that could not be parsed: nobody else has their lines. */
+const excerpts = new WeakMap<GantryError, SourceRange>();
+
+/** The same error, with the lines of the file that it is about. */
+export function withExcerpt(error: GantryError, file: string, text: string): GantryError {
+  const range = failureRange(error);
+  if (range !== undefined) excerpts.set(error, sourceRange(file, text.split('\n'), range));
+  return error;
+}
+
+/** The excerpt that belongs to an error of `parseDockerfile`. */
+export function excerptOf(error: GantryError): SourceRange | undefined {
+  return excerpts.get(error);
+}
+
 /** The lines that an error's details name; undefined where it names none. */
 export function failureRange({ details }: GantryError): LineRange | undefined {
   const { start, end } = details ?? {};
@@ -45,7 +60,7 @@ export function sourceRange(file: string, lines: string[], { start, end }: LineR
       added++;
     }
   }
-  return { file, start, end, first, lines: lines.slice(first - 1, last) };
+  return { file, start, end, first, lines: lines.slice(first - 1, last).map((line) => line.replace(/\r+$/, '')) };
 }
 
 /** "Did you mean", for words that differ by two letters at most; empty where none is near. */

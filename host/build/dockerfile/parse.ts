@@ -1,7 +1,7 @@
 // A Dockerfile's text → stages of typed instructions. Variables are not put in here: `expand.ts` does that while the build runs.
 import { GantryError } from '../../errors.ts';
 import type { Dockerfile, DockerfileWarning, Instruction, LineRange, Stage } from './ast.ts';
-import { parseFailure, Refusal, suggestion } from './failure.ts';
+import { parseFailure, Refusal, suggestion, withExcerpt } from './failure.ts';
 import { readFlags } from './flags.ts';
 import { KEYWORDS, type Reading, readInstruction } from './instructions.ts';
 import { type RawInstruction, readSource, type Source } from './lines.ts';
@@ -9,9 +9,17 @@ import { plainWords, splitInstruction } from './split.ts';
 
 /**
  * @param name as the user named the file.
- * @throws {GantryError} INVALID_ARGUMENT: "dockerfile parse error on line 3: …", with its lines in the details.
+ * @throws {GantryError} INVALID_ARGUMENT: "dockerfile parse error on line 3: …", with its lines in the details, and `excerptOf` it.
  */
 export function parseDockerfile(text: string, name: string): Dockerfile {
+  try {
+    return parse(text, name);
+  } catch (error) {
+    throw error instanceof GantryError ? withExcerpt(error, name, text) : error;
+  }
+}
+
+function parse(text: string, name: string): Dockerfile {
   const source = readSource(text);
   const file: Dockerfile = {
     name,

@@ -28,6 +28,7 @@ export const buildFlags: Flag[] = [
   flag('list', 'build-arg', 'list', 'Set build-time variables'),
   flag('list', 'cache-from', 'list', "Images to consider as cache sources (accepted: the engine's own cache is used)"),
   flag('value', 'cgroup-parent', 'string', 'Set the parent cgroup for the RUN instructions during build'),
+  flag('switch', 'compress', '', 'Compress the build context using gzip'),
   flag('value', 'cpu-period', 'int', 'Limit the CPU CFS period'),
   flag('value', 'cpu-quota', 'int', 'Limit the CPU CFS quota'),
   flag('value', 'cpu-shares', 'int', 'CPU shares (relative weight)', 'c'),

@@ -33,7 +33,7 @@ export const build: Command = {
     const display = await displayOf(parsed);
     const sending = new Sending(display);
     const context = await openContext(parsed.args[0]!, parsed.value('file'), process.stdin, sending.progress);
-    const body = bodyOf(context, secrets, sending);
+    const body = bodyOf(parsed.switch('compress') ? await compressed(context) : context, secrets, sending);
     let answer: IncomingMessage;
     let result: ResultEvent | undefined;
     try {
@@ -101,6 +101,14 @@ class Sending {
     this.tell(completed);
     this.display.event({ type: 'vertex', ...SENDING, started: this.started, completed });
   }
+}
+
+async function compressed(context: BuildContext): Promise<BuildContext> {
+  const { tar } = context;
+  if (tar === undefined) return context;
+  const [{ createGzip }, { pipeline }] = await Promise.all([import('node:zlib'), import('node:stream')]);
+  // A failure of one end is the other's.
+  return { ...context, tar: pipeline(Readable.from(tar), createGzip(), () => {}) };
 }
 
 /** The tar as it is, or behind a line of what else there is to say. */

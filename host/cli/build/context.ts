@@ -137,7 +137,7 @@ function isArchive(head: Buffer): boolean {
   if (marks.some((mark) => head.toString('hex').startsWith(mark))) return true;
   if (head.toString('latin1', 257, 262) === 'ustar') return true;
   if (head.length < 512) return false;
-  const sum = head.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 32 : byte), 0);
+  const sum = head.subarray(0, 512).reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 32 : byte), 0);
   return sum === Number.parseInt(head.toString('latin1', 148, 156), 8);
 }
 

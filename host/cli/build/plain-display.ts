@@ -28,6 +28,8 @@ export function plainDisplay(write: (text: string) => void, now: () => number = 
   let current: Shown | undefined;
   let currentSince = 0;
   let first = true;
+  /** The engine's clock may be another. */
+  let skew: number | undefined;
 
   const find = (step: Step): Shown => {
     let found = shown.get(step.id);
@@ -79,7 +81,7 @@ export function plainDisplay(write: (text: string) => void, now: () => number = 
 
   const tell = (one: Shown, status: StatusEvent): void => {
     const before = one.told.get(status.id);
-    const at = now();
+    const at = now() - (skew ?? 0);
     const grown = ((status.current ?? 0) - (before?.current ?? 0)) / (status.total || Number.POSITIVE_INFINITY);
     const open = status.completed === undefined;
     if (before !== undefined && open && grown < LEAST_PART && at - before.at < LEAST_MS) return;
@@ -92,6 +94,7 @@ export function plainDisplay(write: (text: string) => void, now: () => number = 
   return {
     event(event: BuildEvent) {
       const step = steps.update(event);
+      if (event.type === 'vertex' && event.started !== undefined) skew ??= now() - (event.completed ?? event.started);
       if (event.type === 'warning') write(`WARN: ${event.message}\n`);
       if (step?.started === undefined) return;
       const one = find(step);

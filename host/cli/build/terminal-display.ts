@@ -10,6 +10,9 @@ const OUTPUT_ROWS = 6;
 /** Lines of a step that are kept for the text of a failure. */
 const KEPT = 200;
 
+/** Columns that a count must leave to the text in front of it. */
+const LEAST_TEXT = 12;
+
 const [BLUE, YELLOW, RED, FAINT] = [34, 33, 31, 2];
 
 export interface Terminal {
@@ -35,7 +38,11 @@ interface Output {
 }
 
 /** @param now in milliseconds. @param colors as NO_COLOR wishes. */
-export function terminalDisplay(terminal: Terminal, colors: boolean, now: () => number = Date.now): Display {
+export function terminalDisplay(
+  terminal: Terminal,
+  colors: boolean,
+  now: () => number = Date.now,
+): Display & { draw(): void } {
   const steps = new Steps();
   const outputs = new Map<string, Output>();
   const begin = now();
@@ -60,7 +67,8 @@ export function terminalDisplay(terminal: Terminal, colors: boolean, now: () => 
       cut(head, width),
       ...withOutput(shown, free, width).map(({ text, count = '', right, style }) => {
         const left = width - widthOf(right) - 1;
-        const short = count === '' ? cut(text, left) : `${cut(text, left - count.length - 1)} ${count}`;
+        const rest = left - count.length - 1;
+        const short = count === '' || rest < LEAST_TEXT ? cut(text, left) : `${cut(text, rest)} ${count}`;
         return paint(right === '' ? short : `${short}${' '.repeat(left - widthOf(short) + 1)}${right}`, style);
       }),
     ];
@@ -88,10 +96,11 @@ export function terminalDisplay(terminal: Terminal, colors: boolean, now: () => 
   };
 
   return {
+    draw: () => draw(false),
     event(event: BuildEvent) {
       const step = steps.update(event);
       // Times are the engine's, whose clock may be another.
-      if (event.type === 'vertex' && event.started !== undefined) skew ??= now() - event.started;
+      if (event.type === 'vertex' && event.started !== undefined) skew ??= now() - (event.completed ?? event.started);
       if (step === undefined || event.type !== 'log') return;
       const output = outputs.get(step.id) ?? { lines: [], buffer: new LineBuffer() };
       outputs.set(step.id, output);

@@ -1,7 +1,7 @@
 // Dockerfiles → typed instructions with their lines; what is refused, and where.
 import { describe, expect, it } from 'vitest';
 import type { Instruction } from '../../../../host/build/dockerfile/ast.ts';
-import { failureRange, sourceRange } from '../../../../host/build/dockerfile/failure.ts';
+import { excerptOf, failureRange, sourceRange } from '../../../../host/build/dockerfile/failure.ts';
 import { parseDockerfile, parseTrigger } from '../../../../host/build/dockerfile/parse.ts';
 import type { GantryError } from '../../../../host/errors.ts';
 
@@ -300,6 +300,16 @@ it('cuts an excerpt around the lines that are meant', () => {
   expect(cut(1, 1)).toEqual([1, 3]);
   expect(cut(20, 20)).toEqual([18, 20]);
   expect(cut(5, 9)).toEqual([4, 10]);
+});
+
+it('an error of the whole file knows its lines', () => {
+  expect(excerptOf(failure('FROM a\r\nFORM b\r\n'))).toEqual({
+    file: 'Dockerfile',
+    start: 2,
+    end: 2,
+    first: 1,
+    lines: ['FROM a', 'FORM b', ''],
+  });
 });
 
 describe('triggers of ONBUILD', () => {
