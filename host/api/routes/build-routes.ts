@@ -3,7 +3,7 @@ import type { BuildRequest } from '../../build/build-request.ts';
 import type { Builder } from '../../build/builder.ts';
 import { cacheUsage, pruneCache } from '../../build/cache-usage.ts';
 import type { Dockerfile } from '../../build/dockerfile/ast.ts';
-import { failureRange, sourceRange } from '../../build/dockerfile/failure.ts';
+import { excerptOf, failureRange, sourceRange } from '../../build/dockerfile/failure.ts';
 import type { BuildEvent } from '../../build/progress.ts';
 import { remoteContext } from '../../build/remote-context.ts';
 import { BUILD_BODY, BUILD_EVENTS, type BuildPreamble, readPreamble } from '../../build/request.ts';
@@ -78,18 +78,19 @@ export function buildRoutes(engine: Engine): Route[] {
       });
       send({ type: 'result', imageId: id, names });
     } catch (error) {
-      if (!begun) throw error;
-      call.request.resume();
       const known = error instanceof GantryError ? error : undefined;
+      const lines = known === undefined ? undefined : failureRange(known);
+      const range = known && (excerptOf(known) ?? (lines && file && sourceRange(file.name, file.lines, lines)));
+      if (!begun && range === undefined) throw error;
+      call.request.resume();
       const { exitCode } = known?.details ?? {};
-      const range = known === undefined ? undefined : failureRange(known);
       send({
         type: 'error',
         message: (error as Error).message,
         ...(known ? { code: known.code } : {}),
         ...(known?.hint ? { hint: known.hint } : {}),
         ...(typeof exitCode === 'number' ? { exitCode } : {}),
-        ...(range === undefined || file === undefined ? {} : { range: sourceRange(file.name, file.lines, range) }),
+        ...(range === undefined ? {} : { range }),
       });
     }
     call.response.end();
