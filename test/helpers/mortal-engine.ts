@@ -12,20 +12,28 @@ export interface MortalEngine {
   /** Resolves when it answers. @param program gantry's command line; default: what was built. */
   start(program?: string): Promise<void>;
   kill(): Promise<void>;
+  /** Somebody else has killed it. */
+  hasDied(): boolean;
   /** Undefined where the engine died before its answer was whole. */
   call(method: string, path: string, body?: object): Promise<Answer | undefined>;
+  /** The same with a body as it is. */
+  send(method: string, path: string, body?: Buffer): Promise<Answer | undefined>;
   /** The same, asked again until an engine answers. For what changes nothing. */
   ask(path: string): Promise<Answer>;
   /** Ends it as a user does, with SIGTERM. */
   close(): Promise<void>;
 }
 
-export function mortalEngine({ dataRoot, env }: Installation): MortalEngine {
+/** @param before arguments of node(1) in front of the program. */
+export function mortalEngine({ dataRoot, env }: Installation, before: string[] = []): MortalEngine {
   let child: ChildProcess | undefined;
   let up = false;
   const call: MortalEngine['call'] = async (method, path, body) => {
     const sent = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-    const answer = await engineCall(dataRoot, method, path, sent).catch(() => undefined);
+    return send(method, path, sent);
+  };
+  const send: MortalEngine['send'] = async (method, path, body) => {
+    const answer = await engineCall(dataRoot, method, path, body).catch(() => undefined);
     return answer === undefined || answer.status === 0 ? undefined : answer;
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -39,7 +47,7 @@ export function mortalEngine({ dataRoot, env }: Installation): MortalEngine {
   return {
     async start(program = join(import.meta.dirname, '../../dist/cli/main.js')) {
       let said = '';
-      const started = spawn(process.execPath, [program, 'serve'], {
+      const started = spawn(process.execPath, [...before, program, 'serve'], {
         env,
         stdio: ['ignore', 'ignore', 'pipe'],
       });
@@ -53,8 +61,10 @@ export function mortalEngine({ dataRoot, env }: Installation): MortalEngine {
       }
       up = true;
     },
+    hasDied: () => child?.signalCode === 'SIGKILL',
     kill: () => end('SIGKILL'),
     call,
+    send,
     async ask(path) {
       for (;;) {
         const answer = up ? await call('GET', path) : undefined;

@@ -16,6 +16,17 @@ export interface Resolvers {
   close(): void;
 }
 
+/** Loaded with the first resolver, not with the first question: an upgrade may have taken these files away by then. */
+let loading: Promise<typeof import('./dns-answer.ts') & typeof import('./dns-forward.ts')> | undefined;
+
+async function load(): NonNullable<typeof loading> {
+  loading ??= Promise.all([import('./dns-answer.ts'), import('./dns-forward.ts')]).then(([answers, forward]) => ({
+    ...answers,
+    ...forward,
+  }));
+  return loading;
+}
+
 /** Where a resolver is gone although its container runs, it is looked for again after so long. */
 const AGAIN_MS = 1000;
 
@@ -28,7 +39,7 @@ export function createResolvers(
   let turn = 0;
 
   const answer = async (record: ContainerRecord, question: Uint8Array, tcp: boolean): Promise<Uint8Array> => {
-    const dns = await import('./dns-answer.ts');
+    const dns = await load();
     const asked = dns.readQuestion(question);
     if (asked === undefined) return dns.refuse(question);
     const local = dns.answerLocally(asked, { id: record.id, visible: visibleTo(record.id, segments()), tcp }, turn++);
@@ -38,12 +49,12 @@ export function createResolvers(
       ({ members, record: network }) => members.has(record.id) && network?.internal !== true,
     );
     if (!leads) return dns.fail(asked);
-    const { forward } = await import('./dns-forward.ts');
     const servers = nameServers(record.config).filter((server) => server !== RESOLVER);
-    return (await forward(question, servers, tcp)) ?? dns.fail(asked);
+    return (await dns.forward(question, servers, tcp)) ?? dns.fail(asked);
   };
 
   const open = async (record: ContainerRecord, entry: { link?: ResolverLink }): Promise<void> => {
+    load().catch(() => {});
     const { resolver, controlSocket } = files(record);
     const link = (): Promise<ResolverLink> =>
       backend.resolve(resolver, (question, tcp) => answer(record, question, tcp));
