@@ -139,16 +139,23 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('an engine that dies', () 
       check: (where) => expectWhole(['running'], where),
     },
     'network connect': {
-      prepare: () => post('/networks/net/disconnect', { Container: 'box1', Force: true }),
+      async prepare() {
+        await begun();
+        await post('/networks/net/disconnect', { Container: 'box1', Force: true });
+      },
       run: () => post('/networks/net/connect', { Container: 'box1' }),
       check: (where) => expectWhole(['running'], where),
     },
     'network disconnect': {
-      prepare: () => post('/networks/net/connect', { Container: 'box1' }),
+      async prepare() {
+        await begun();
+        await post('/networks/net/connect', { Container: 'box1' });
+      },
       run: () => post('/networks/net/disconnect', { Container: 'box1' }),
       check: (where) => expectWhole(['running'], where),
     },
     commit: {
+      prepare: begun,
       run: () => post('/commit?container=box1&repo=made&tag=1'),
       async check(where, done) {
         await expectWhole(['running'], where);
