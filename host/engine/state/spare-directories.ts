@@ -12,8 +12,12 @@ export interface SpareDirectories {
   close(): Promise<void>;
 }
 
-/** As many as containers of --rm may come and go in a tenth of a second. */
-const KEPT = 64;
+const KEPT = 192;
+/**
+ * So many rest while others serve, the longest first: ext4 without a journal looks at each inode of a block group that was freed in
+ * the last minutes before it takes one, and each of these directories has a group of its own.
+ */
+const RESTING = 96;
 
 /** @param renew resolves to those of some directories that are as new. */
 export function createSpareDirectories(trash: Trash, renew: (paths: string[]) => Promise<string[]>): SpareDirectories {
@@ -28,7 +32,7 @@ export function createSpareDirectories(trash: Trash, renew: (paths: string[]) =>
 
   return {
     take(path) {
-      const spare = ready.pop();
+      const spare = ready.length > RESTING ? ready.shift() : undefined;
       if (spare === undefined) return false;
       try {
         renameSync(spare, path);
