@@ -1,7 +1,7 @@
 // A tree as text, one line a name: kind, mode, owner, size, time, links, device, target, content and attributes.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type BigIntStats, closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 const kinds: [string, (info: BigIntStats) => boolean][] = [
@@ -36,6 +36,18 @@ function attributesOf(root: string): Map<string, string> {
   return found;
 }
 
+function digestOf(path: string): string {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(1 << 20);
+  const fd = openSync(path, 'r');
+  try {
+    for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) hash.update(buffer.subarray(0, got));
+  } finally {
+    closeSync(fd);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
 export interface ListingOptions {
   /** Paths whose times are not compared: those that the archive says nothing about. */
   timeless?: (path: string) => boolean;
@@ -58,7 +70,7 @@ export function listTree(root: string, { timeless = () => false }: ListingOption
       `${info.uid}:${info.gid}`,
       timeless(name) ? '-' : `${info.mtimeNs}`,
     ];
-    if (kind === 'file') words.push(`${info.size}`, createHash('sha256').update(readFileSync(path)).digest('hex'));
+    if (kind === 'file') words.push(`${info.size}`, digestOf(path));
     if (kind === 'link') words.push(JSON.stringify(readlinkSync(path)));
     if (kind === 'character' || kind === 'block') words.push(`device ${info.rdev}`);
     if (kind !== 'directory' && info.nlink > 1n) {
