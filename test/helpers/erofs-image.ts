@@ -118,7 +118,7 @@ export function readErofs(image: Buffer): ErofsImage {
       device: isDevice ? [(unit >> 8) & 0xfff, (unit & 0xff) | ((unit >>> 12) & ~0xff)] : [0, 0],
       xattrs: readXattrs(at(start + 64, xattrSize), nid),
       data: () => readData(layout, size, unit, behind, nid),
-      content: () => file.data(),
+      content: () => (kind === 'file' ? file.data() : Buffer.alloc(0)),
       target: '',
     };
     check(inode.readUInt32LE(40) < 1_000_000_000, `nanoseconds of node ${nid}`);
