@@ -13,6 +13,8 @@ export interface ImageFile {
   /** To be awaited where there is much: waits until a write that is under way is done, and begins the next. */
   hasMuch(): boolean;
   begin(): Promise<void>;
+  /** All that was put is written: who lent bytes may change them. */
+  flush(): Promise<void>;
   /** Everything is in the file, which is then `size` bytes long. @throws {GantryError} DISK_FULL. */
   finish(size: number): Promise<void>;
   /** Leaves no file. */
@@ -50,6 +52,11 @@ export async function createImageFile(path: string): Promise<ImageFile> {
     working.catch(() => {});
   };
 
+  const flush = async (): Promise<void> => {
+    await begin();
+    await working;
+  };
+
   return {
     put(position, bytes) {
       const gap = position - end;
@@ -63,10 +70,10 @@ export async function createImageFile(path: string): Promise<ImageFile> {
     },
     hasMuch: () => waiting >= BATCH,
     begin,
+    flush,
     async finish(size) {
       try {
-        await begin();
-        await working;
+        await flush();
         await file.truncate(size);
         await file.close();
       } catch (cause) {

@@ -10,6 +10,8 @@ import {
 import { createErofsCore, type ErofsCore } from '../../core/erofs.ts';
 import { createImageFile, type ImageFile, writeError } from './image-file.ts';
 
+const SMALL = 4096;
+
 export interface ErofsImage {
   /** Of the archive. */
   entries: number;
@@ -53,8 +55,13 @@ export async function writeErofs(
 function obey(action: number, core: ErofsCore, stream: Input, file: ImageFile): Promise<void> | undefined {
   switch (action) {
     case ACTION_WRITE:
-      file.put(core.position(), core.memory().slice());
-      return;
+      // Large ones are lent: the core does not go on before they are written.
+      if (core.length() <= SMALL) {
+        file.put(core.position(), core.memory().slice());
+        return;
+      }
+      file.put(core.position(), core.memory());
+      return file.flush();
     case ACTION_READ:
       return pass(core, stream, file, (piece, at) => core.memory().set(piece, at));
     case ACTION_COPY: {
