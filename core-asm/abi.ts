@@ -203,7 +203,12 @@ export const OP_MAKE_CGROUP = 108;
 export const OP_SWEEP_CGROUPS = 109;
 /** log_buffer(bytes): the log holds nobody up: so much of it waits to be written, the rest is dropped. After LOG. */
 export const OP_LOG_BUFFER = 110;
-export const OP_END = 111;
+/**
+ * loop_device(file, LO_FLAGS_*, name, its length): binds a file to a free loop device (loop(4)), whose path is written to `name`
+ * in the data. Result: an fd of the device, which with LO_FLAGS_AUTOCLEAR is let go when nobody has it open or mounted.
+ */
+export const OP_LOOP_DEVICE = 111;
+export const OP_END = 112;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;

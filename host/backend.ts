@@ -254,6 +254,8 @@ export interface Backend {
   killAll(id: string, cgroupParent: string, signal: number): Promise<void>;
   /** What there is to say about this backend besides the facts. */
   checks(): Promise<Check[]>;
+  /** `watcher` is called soon after something was mounted or unmounted there, whoever did it, and once more for whatever was not seen. */
+  watchMounts(watcher: () => void): void;
   /** Lets containers run on and releases this process's hold on the executor. */
   close(): Promise<void>;
 }

@@ -19,20 +19,36 @@ export interface OpenOptions {
 /** Opens the engine in this process. @throws {GantryError} IN_USE where another engine has the data root. */
 export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
   const paths = enginePaths(dataRoot);
-  const [{ openEngine }, { findExecutor }, { createImageStore }, { createUnpacker }] = await Promise.all([
+  const [
+    { openEngine },
+    { createLayerMounter },
+    { createLinuxBackend },
+    { findExecutor },
+    { createImageStore },
+    { layerSetting },
+    { createUnpacker },
+  ] = await Promise.all([
     import('./engine/engine.ts'),
+    import('./engine/layer-mounter.ts'),
+    import('./linux/backend.ts'),
     import('./linux/executor.ts'),
     import('./image/image-store.ts'),
+    import('./image/layers/format.ts'),
     import('./image/unpack.ts'),
   ]);
   const { mkdirSync } = await import('node:fs');
+  const layers = layerSetting(); // Before anything is made: it may be refused.
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o700 });
   const unpacker = createUnpacker(findExecutor());
   const backend = await openBackend(paths, unpacker.pack);
+  // What a virtual machine gets of layers is read on this side.
+  const mounter = backend.capabilities.sameFiles
+    ? createLayerMounter(backend)
+    : createLayerMounter(createLinuxBackend({ stateDirectory: paths.runRoot }), { owned: true });
   const engine = await openEngine({
     paths,
     backend,
-    openImages: () => createImageStore(paths.dataRoot, unpacker),
+    openImages: () => createImageStore(paths.dataRoot, { unpacker, mounter, layers }),
   });
   const { clearScratchSpaces } = await import('./build/scratch-space.ts');
   clearScratchSpaces(paths, unpacker.remove);
@@ -68,6 +84,7 @@ async function openBackend(
       createBackendOn(machine, {
         connect: (listener) => openConnection(GUEST_EXECUTOR_SOCKET, listener, machine),
         initProgram: () => initProgram,
+        watchMounts() {}, // Layers come into it as trees.
         close: ended,
       }),
   });

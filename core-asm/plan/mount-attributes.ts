@@ -31,10 +31,10 @@ function setAttribute(program: ProgramWriter, tree: i32, attributes: i64, propag
 }
 
 /** struct mount_attr of mount_setattr(2): set, clear, propagation, user namespace. */
-export function mountAttributes(set: i64, propagation: i64): Bytes {
+export function mountAttributes(set: i64, propagation: i64, clear: i64 = 0): Bytes {
   const out = new ByteWriter(32);
   out.u64(set);
-  out.u64(0);
+  out.u64(clear);
   out.u64(propagation);
   out.u64(0);
   return out.view();

@@ -19,6 +19,8 @@ export class MountOptions {
   recursiveAttributes: bool = false;
   bind: bool = false;
   recursive: bool = false;
+  /** The device is a file. */
+  loop: bool = false;
   /** The ids on disk are those of the container. */
   idmap: bool = false;
   /** MS_PRIVATE, MS_SLAVE, MS_SHARED or 0. */
@@ -50,6 +52,7 @@ export class MountOptions {
     else if (option == 'relatime' || option == 'defaults' || option == 'async') return;
     else if (option == 'bind') this.bind = true;
     else if (option == 'rbind') this.bind = this.recursive = true;
+    else if (option == 'loop') this.loop = true;
     else if (option == 'idmap') this.idmap = true;
     else if (!this.propagate(option)) this.data.push(option);
   }

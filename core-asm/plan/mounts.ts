@@ -25,6 +25,9 @@ import {
   FSCONFIG_SET_STRING,
   FSMOUNT_CLOEXEC,
   FSOPEN_CLOEXEC,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
   MOVE_MOUNT_F_EMPTY_PATH,
   MOVE_MOUNT_T_EMPTY_PATH,
   MS_PRIVATE,
@@ -79,16 +82,19 @@ export function sourceDetail(request: Json, target: string): Json {
   return Json.object();
 }
 
-/** Appends fsopen, fsconfig… and fsmount; returns the register of the mount's fd. */
+/** Appends fsopen, fsconfig… and fsmount; returns the register of the mount's fd. `sourceAt`: where in the data an op before writes the source. */
 export function newFileSystem(
   program: ProgramWriter,
   type: string,
   source: string,
   data: string[],
   attributes: i64,
+  sourceAt: i32 = 0,
 ): i32 {
   const context = program.op(OP_FSOPEN).str(type).imm(FSOPEN_CLOEXEC).into();
   if (source.length > 0) program.op(OP_FSCONFIG).reg(context).imm(FSCONFIG_SET_STRING).str('source').str(source).imm(0);
+  else if (sourceAt > 0)
+    program.op(OP_FSCONFIG).reg(context).imm(FSCONFIG_SET_STRING).str('source').pointer(sourceAt).imm(0);
   for (let i = 0; i < data.length; i++) {
     const at = data[i].indexOf('=');
     if (at < 0) program.op(OP_FSCONFIG).reg(context).imm(FSCONFIG_SET_FLAG).str(data[i]).imm(0).imm(0);
@@ -256,7 +262,14 @@ function appendImage(context: MountContext, target: string, attributes: i64): vo
   } else {
     if (layers.length != 1) refuse('IMAGE_MOUNT_KERNEL', 'mounts', target, layers.length.toString());
     tree = cloneTree(program, layers[0], false);
-    program.op(OP_MOUNT_SETATTR).reg(tree).str('').imm(AT_EMPTY_PATH).buffer(mountAttributes(attributes, 0));
+    // A layer's own mount on the host is for overlays only.
+    const clear = (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) & ~attributes;
+    program
+      .op(OP_MOUNT_SETATTR)
+      .reg(tree)
+      .str('')
+      .imm(AT_EMPTY_PATH)
+      .buffer(mountAttributes(attributes, 0, clear));
   }
   attach(program, tree, ensureDirectory(context, target), 'an image on ' + target);
 }

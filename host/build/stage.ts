@@ -129,7 +129,6 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
     const args = variables.arguments;
     const { config } = draft.image;
     const before = draft;
-    const paths = builds.layerPaths(before);
     const text = commandText(instruction, before);
     const createdBy = `RUN ${args.length > 0 ? `|${args.length} ${args.join(' ')} ` : ''}${text}`;
     const { command, network } = instruction;
@@ -137,7 +136,7 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
       ...['run', command, network, config.env, config.user, config.workingDir, config.shell ?? null, args],
       await mountKeys(build, instruction.mounts, start.sourceOf),
     ];
-    const { record, cached } = await layer(step, parts, createdBy, (output, store) =>
+    const { record, cached } = await layer(step, parts, createdBy, async (output, store) =>
       run(
         build,
         {
@@ -145,7 +144,7 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
           instruction,
           args,
           proxies: variables.proxies,
-          lookUp: lookUpIn(paths),
+          lookUp: lookUpIn(await builds.layerPaths(before)),
           draftOf: start.sourceOf,
           output,
           started: (id) => tell({ told: 'container', step, id }),
@@ -186,7 +185,7 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
       change(createdBy, config, { record: early });
       return true;
     }
-    const paths = builds.layerPaths(draft);
+    const paths = await builds.layerPaths(draft);
     const transfer = await readTransfer(build, instruction, draft, paths, source);
     const { record, cached } = await layer(
       step,
@@ -203,8 +202,9 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
     const { config } = draft.image;
     const workingDir = workdirOf(config, instruction.path);
     const createdBy = `WORKDIR ${workingDir}`;
-    const paths = builds.layerPaths(draft);
+    const before = draft;
     const { record, cached } = await layer(step, ['workdir', workingDir], createdBy, async (_output, store) => {
+      const paths = await builds.layerPaths(before);
       const made = await draftLayer((layer) => {
         const path = layer.resolve(workingDir);
         if (layer.typeOf(path) !== 'directory') layer.makeDirectory(path);

@@ -83,6 +83,7 @@ const table: Record<string, Load> = {
   logout: registry('logout'),
   search: async () => (await import('./images/search.ts')).search,
   'image prune': prune('image'),
+  'image verify': async () => (await import('./images/verify.ts')).verify,
   'volume ls': volumes('ls'),
   'volume create': volumes('create'),
   'volume inspect': volumes('inspect'),
@@ -134,6 +135,7 @@ const groups: Record<string, Record<string, string>> = {
     rm: 'rmi',
     remove: 'rmi',
     prune: 'image prune',
+    verify: 'image verify',
   },
   builder: { build: 'build', prune: 'builder prune' },
   volume: {

@@ -102,6 +102,7 @@ define(abi.OP_SEAL, 'seal', '');
 define(abi.OP_ARCHIVE, 'archive', 'isssii');
 define(abi.OP_WRITE_LINES, 'write_lines', 'fsbn');
 define(abi.OP_EMPTY_TREE, 'empty_tree', 'fss');
+define(abi.OP_LOOP_DEVICE, 'loop_device', 'sxbn');
 define(abi.OP_RESOLVER, 'resolver', 'ssi');
 define(abi.OP_INODE_FLAGS, 'inode_flags', 'sx');
 define(abi.OP_USER_NAMESPACE, 'user_namespace', 'bnbn');

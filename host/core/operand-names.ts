@@ -78,6 +78,7 @@ const operands: Record<string, Record<number, (value: bigint) => string>> = {
   fsconfig: { 1: asConstant(config) },
   fsmount: { 1: cloexec('FSMOUNT_CLOEXEC'), 2: asFlags(attributes) },
   fsopen: { 1: cloexec('FSOPEN_CLOEXEC') },
+  loop_device: { 1: asFlags(names('READ_ONLY=1 AUTOCLEAR=4 DIRECT_IO=16', 'LO_FLAGS_')) },
   keyctl: { 0: asConstant(names('KEYCTL_JOIN_SESSION_KEYRING=1')) },
   mount: { 3: asFlags(mount) },
   mount_setattr: { 2: asFlags(at) },

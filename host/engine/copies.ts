@@ -10,6 +10,7 @@ import type { Container } from './container.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
 import { planFiles } from './planning.ts';
+import { layersOf } from './layers-of.ts';
 import { planMounts } from './volumes/mounts.ts';
 import { SIGKILL } from './signals.ts';
 import { readAccounts, resolveUser } from './user.ts';
@@ -88,6 +89,7 @@ export function createCopies(context: Context): Copies {
     const own = files.of(record.id);
     const image = await images.find(record.config.imageId);
     const lower = images.layerPaths(image);
+    await images.showLayers(layersOf(record, lower));
     const running = container.running !== undefined;
     const there = (path: string): string => (existsSync(path) ? path : '');
     return planArchive({
@@ -166,7 +168,9 @@ export function createCopies(context: Context): Copies {
   const ownerOf = async ({ record, files: own }: Container): Promise<Owner> => {
     if (record.config.user === '') return asArchived;
     const image = await images.find(record.config.imageId);
-    return resolveUser(record.config.user, [], readAccounts([own.upper, ...images.layerPaths(image)]));
+    const lower = images.layerPaths(image);
+    await images.showLayers(lower);
+    return resolveUser(record.config.user, [], readAccounts([own.upper, ...lower]));
   };
 
   return {

@@ -1,9 +1,16 @@
 // What this machine has and lacks for containers, with what to do about it.
 import type { Check } from '../backend.ts';
+import type { LayerFormat } from '../image/layers/format.ts';
 import type { HostFacts } from '../plan-types.ts';
 
+/** How layers lie here, and why not otherwise. */
+export function layersText({ kind, loop, reason }: LayerFormat): string {
+  const what = kind === 'directories' ? kind : loop ? 'EROFS files through loop devices' : 'EROFS files';
+  return reason === undefined ? what : `${what} (${reason})`;
+}
+
 /** Judges the facts; looks at nothing itself. */
-export function checkHost(facts: HostFacts, damaged: readonly string[]): Check[] {
+export function checkHost(facts: HostFacts, damaged: readonly string[], layers: LayerFormat): Check[] {
   const { kernel, cgroup, features, capabilities } = facts;
   const [major, minor] = kernel;
   const has = (feature: string): boolean => features.includes(feature);
@@ -31,6 +38,12 @@ export function checkHost(facts: HostFacts, damaged: readonly string[]): Check[]
       has('overlay'),
       has('overlay') ? 'overlayfs is there' : 'no overlayfs',
       'Load it: modprobe overlay',
+    ),
+    wish(
+      'layers',
+      layers.kind === 'erofs' || layers.chosen,
+      layersText(layers),
+      'With EROFS (module erofs) images are made ready, and removed, faster; the data root must not lie on an overlay',
     ),
     need(
       'seccomp',

@@ -177,6 +177,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   const complete = async (record: ContainerRecord, image: Image): Promise<Container> => {
     const { config } = record;
     chooseIds(record);
+    await images.showLayers(images.layerPaths(image)); // Its user is looked up in there.
     const facts = await backend.facts(namedDevices(config));
     // Planned once without network and mounts: what would be refused at the start is refused here, and nothing is left.
     record.warnings = planRecord(
@@ -273,6 +274,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const shared = sharedIdMaps(config, findRunning);
       if (shared !== undefined) record.idMaps = shared;
       record.mounts = await previewMounts(config, images, files.volumes);
+      await images.showLayers(images.layerPaths(image));
       const network = await context.networks.preview(record, findRunning);
       const plan = planRecord(context, record, { facts, network, image, find: findRunning, preview: true });
       return { plan, text: explainPlan(plan), digest: planDigest(plan) };
@@ -291,6 +293,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       await context.networks.close(engine.idle);
       await context.spareDirectories.close();
       await trash.empty();
+      await images.close();
       await backend.close();
       for (const path of [files.running, paths.memoryRoot, paths.runRoot]) removeEmpty(path);
       unlock();

@@ -97,8 +97,10 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
       container.entering.add(entering);
       try {
         const image = await images.find(record.config.imageId);
-        const layers = [files.of(record.id).upper, ...images.layerPaths(image)];
-        const user = resolveUser(input.user || record.config.user, record.config.groupAdd ?? [], readAccounts(layers));
+        const lower = images.layerPaths(image);
+        await images.showLayers(lower);
+        const accounts = readAccounts([files.of(record.id).upper, ...lower]);
+        const user = resolveUser(input.user || record.config.user, record.config.groupAdd ?? [], accounts);
         const { args, env, workingDir, tty, privileged, attachStdin } = input;
         const program = planExec({
           facts: await backend.facts(),

@@ -28,8 +28,8 @@ export interface Builds {
   stepImage(draft: Draft): Promise<string>;
   /** The draft with its times: those of before where the same was made before. Returns its ID, too. */
   finish(draft: Draft, fixed?: string): Promise<Draft & { id: string }>;
-  /** Directories of the layers, uppermost first. */
-  layerPaths(draft: Draft): string[];
+  /** Directories of the layers, uppermost first, with their files in them. */
+  layerPaths(draft: Draft): Promise<string[]>;
   /** A container's upper directory as a layer's plain tar. */
   pack: Unpacker['pack'];
   /** Makes the files of a tar in an empty directory, as those of a layer; removes a tree. */
@@ -90,7 +90,11 @@ export function createBuilds(cache: BuildCache, content: ContentStore, layers: L
       const finished = { ...image, created, history: history.toReversed() };
       return { id: await content.put(writeImageConfig(finished)), image: finished, layers: all };
     },
-    layerPaths: (draft) => draft.layers.map(({ diffId }) => layers.path(diffId)).reverse(),
+    async layerPaths(draft) {
+      const paths = draft.layers.map(({ diffId }) => layers.path(diffId)).reverse();
+      await layers.show(paths);
+      return paths;
+    },
     pack: unpacker.pack,
     unpack: unpacker.unpack,
     removeTree: unpacker.remove,

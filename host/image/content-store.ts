@@ -4,12 +4,16 @@ import { createReadStream, mkdirSync, rmSync } from 'node:fs';
 import { access, type FileHandle, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
+import type { Damage } from './damage.ts';
 import { type DiskRoom, diskRoom } from './disk-room.ts';
 
 export interface ContentStore {
   /** Of the file system that blobs and layers lie on. */
   readonly room: DiskRoom;
+  /** What was found damaged is not there. */
   has(digest: string): Promise<boolean>;
+  /** It was there once. */
+  isDamaged(digest: string): boolean;
   /** Bytes of a blob. */
   size(digest: string): Promise<number>;
   read(digest: string): Promise<Buffer>;
@@ -39,7 +43,8 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-export function createContentStore(directory: string): ContentStore {
+/** @param damage of blobs. */
+export function createContentStore(directory: string, damage: Damage): ContentStore {
   const blobs = join(directory, 'blobs', 'sha256');
   const ingests = join(directory, 'ingest');
   rmSync(ingests, { recursive: true, force: true }); // What an engine that died left half written.
@@ -53,18 +58,20 @@ export function createContentStore(directory: string): ContentStore {
 
   const store: ContentStore = {
     room: diskRoom(directory),
-    has: (digest) =>
+    has: async (digest) =>
+      !damage.has(digest) &&
       access(pathOf(digest)).then(
         () => true,
         () => false,
       ),
+    isDamaged: damage.has,
     size: async (digest) => (await stat(pathOf(digest))).size,
     read: (digest) => readFile(pathOf(digest)),
     stream: (digest) => createReadStream(pathOf(digest), { highWaterMark: 1 << 20 }),
     range: (digest, start, end) => createReadStream(pathOf(digest), { start, end: end - 1, highWaterMark: 1 << 18 }),
     async begin() {
       const path = join(ingests, randomBytes(12).toString('hex'));
-      return createIngest(path, await open(path, 'wx', 0o600), pathOf);
+      return createIngest(path, await open(path, 'wx', 0o600), pathOf, damage);
     },
     async put(bytes) {
       const ingest = await store.begin();
@@ -77,7 +84,7 @@ export function createContentStore(directory: string): ContentStore {
   return store;
 }
 
-function createIngest(path: string, file: FileHandle, pathOf: (digest: string) => string): Ingest {
+function createIngest(path: string, file: FileHandle, pathOf: (digest: string) => string, damage: Damage): Ingest {
   const hash: Hash = createHash('sha256');
   let size = 0;
   let open = true;
@@ -109,6 +116,7 @@ function createIngest(path: string, file: FileHandle, pathOf: (digest: string) =
       }
       await close();
       await rename(path, pathOf(digest));
+      damage.clear(digest);
       return digest;
     },
     async abort() {

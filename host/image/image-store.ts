@@ -1,79 +1,54 @@
 // Images as the engine sees them: found by name or ID, pulled, loaded, tagged, removed. Read this file first.
 import { GantryError } from '../errors.ts';
-import type { Image, ImageManifest, ImageUsers, Progress } from '../types.ts';
+import type { Image, ImageManifest } from '../types.ts';
 import { type Catalog, type CatalogEntry, type LayerEntry, openCatalog } from './catalog.ts';
 import { checkLogin } from './registry/check-login.ts';
 import { type ContentStore, createContentStore } from './content-store.ts';
-import type { Credentials } from './registry/credentials.ts';
+import { openDamage } from './damage.ts';
 import { collectGarbage } from './garbage.ts';
 import { HELLO, makeHello } from './hello.ts';
-import { fullTag, isId, lookUp, neighboursOf, type PushTarget, pushTarget, tagOf } from './image-names.ts';
+import { fullTag, isId, lookUp, neighboursOf, pushTarget, tagOf } from './image-names.ts';
 import { hostPlatform, type ParsedConfig, parseImageConfig, platformText, runsOn } from './image-config.ts';
 import { createLayerStore } from './layer-store.ts';
+import type { Mounter } from './layers/mounter.ts';
 import { loadArchive } from './load.ts';
 import { storedManifest } from './manifest.ts';
 import { openBuildCache } from './build-cache.ts';
-import { type Builds, createBuilds, type Draft, draftOf } from './builds.ts';
-import { type Commit, commitImage, type Import, importImage } from './new-image.ts';
+import { createBuilds, draftOf } from './builds.ts';
+import { commitImage, importImage } from './new-image.ts';
 import { listTags, pullImage, shortId } from './pull.ts';
-import { inspectRemote, type RemoteImage } from './registry/distribution.ts';
-import { type Pushed, pushImage } from './push.ts';
+import { inspectRemote } from './registry/distribution.ts';
+import { pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
-import type { Pull, PullRequest, PushRequest, Removal } from './image-requests.ts';
+import type { ImageStore } from './image-requests.ts';
 import { familiarKey, planRemoval, sweep } from './remove.ts';
 import { saveArchive } from './save.ts';
-import { type Found, searchRegistry } from './registry/search.ts';
-import type { Change, Unpacker } from './unpack.ts';
+import { searchRegistry } from './registry/search.ts';
+import type { Unpacker } from './unpack.ts';
+import { verifyImage } from './verify.ts';
 import { storeManifest } from './write-manifest.ts';
 
-export type { Pull, PullRequest, PushRequest, Removal } from './image-requests.ts';
+export type { ImageStore, Pull, PullRequest, PushRequest, Removal } from './image-requests.ts';
 
-export interface ImageStore {
-  list(): Promise<Image[]>;
-  /** By name, "name@digest", ID or a unique beginning of it. @throws {GantryError} IMAGE_NOT_FOUND, INVALID_ARGUMENT. */
-  find(name: string): Promise<Image>;
-  pull(name: string, request?: PullRequest): Promise<Pull>;
-  /** Every tag that a repository has at its registry. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
-  remoteTags(name: string, request?: Pick<PullRequest, 'credentials' | 'signal'>): Promise<string[]>;
-  load(archive: AsyncIterable<Uint8Array>, progress?: (line: Progress) => void): Promise<Image[]>;
-  save(names: string[]): Promise<AsyncIterable<Uint8Array>>;
-  /** Sends what a reference names to its registry. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
-  push(name: string, request?: PushRequest): Promise<Pushed>;
-  /** What a push of this repository is about: all its tags, or the one. @throws {GantryError} IMAGE_NOT_FOUND. */
-  pushable(name: string, tag: string): PushTarget;
-  /** Asks a registry whether it takes a login. @throws {GantryError} AUTH_FAILED, REGISTRY_FAILED. */
-  checkLogin(registry: string, credentials: Credentials): Promise<void>;
-  /** What a registry says about a reference; nothing is fetched. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
-  inspectRemote(name: string, credentials?: Credentials): Promise<RemoteImage>;
-  /** @param limit 0: as many as are usual. @throws {GantryError} INVALID_ARGUMENT, AUTH_FAILED, REGISTRY_FAILED. */
-  search(term: string, limit: number, credentials?: Credentials): Promise<Found[]>;
-  /** @returns the new name, written out in short form. */
-  tag(name: string, target: string): Promise<string>;
-  /** Takes a name away, and the image with its last name. `usersOf` names what still needs it. @throws {GantryError} IMAGE_NOT_FOUND, IN_USE. */
-  remove(name: string, force: boolean, usersOf: (id: string) => ImageUsers): Promise<Removal>;
-  /** Directories of the layers, uppermost first. */
-  layerPaths(image: Image): string[];
-  /** Why an image may not run on this machine, in docker's words; undefined where it does. */
-  foreignness(image: Image): string | undefined;
-  /** What an upper directory on top of the image's layers (and of one more below them) changes. */
-  changes(image: Image, upper: string, lowest: string): Promise<Change[]>;
-  /** A new image; `target` is its name. @throws {GantryError} INVALID_ARGUMENT. */
-  commit(parent: Image, commit: Commit, target: string | undefined): Promise<Image>;
-  import(request: Import, target: string | undefined): Promise<Image>;
-  readonly builds: Builds;
-  /** What a build starts from that starts from this image. */
-  draft(image: Image): Draft;
-  /** Makes what a build has made an image of the list, under some names. @throws {GantryError} INVALID_ARGUMENT, IN_USE. */
-  keep(built: Draft & { id: string }, names: string[]): Promise<Image>;
-  /** Nothing is collected while this works. */
-  arrival<T>(work: () => Promise<T>): Promise<T>;
-  /** Removes what nothing needs, now that the build cache has let it go. */
-  collect(): Promise<void>;
+export interface ImageStoreTools {
+  unpacker: Unpacker;
+  mounter: Mounter;
+  /** GANTRY_LAYERS. */
+  layers: string;
 }
 
-export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageStore {
-  const content = createContentStore(dataRoot);
-  const layers = createLayerStore(`${dataRoot}/layers`, unpacker);
+export function createImageStore(
+  dataRoot: string,
+  { unpacker, mounter, layers: setting }: ImageStoreTools,
+): ImageStore {
+  const damage = openDamage(`${dataRoot}/damaged/blobs`);
+  const content = createContentStore(dataRoot, damage);
+  const layers = createLayerStore(`${dataRoot}/layers`, {
+    unpacker,
+    mounter,
+    damage: openDamage(`${dataRoot}/damaged/layers`),
+    setting,
+  });
   const catalog = openCatalog(dataRoot);
   const builds = createBuilds(openBuildCache(dataRoot), content, layers, unpacker);
   /** What is read of an image once: every container that is made asks for it. */
@@ -338,7 +313,20 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
         ? undefined
         : `The requested image's platform (${platformText(platform)}) does not match the detected host platform (${platformText(hostPlatform())}) and no specific platform was requested`,
     layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
-    changes: (image, upper, lowest) => unpacker.changes(upper, [...store.layerPaths(image), lowest]),
+    showLayers: layers.show,
+    layerFormat: layers.format,
+    async verify(name, checked = new Map()) {
+      const image = await store.find(name);
+      // As an arrival: nothing is collected meanwhile.
+      const stored = { content, layers, damage };
+      const entry = catalog.images[image.id] ?? { layers: layersOf(image.id) ?? [] };
+      return arrival(async () => ({ image, ...(await verifyImage(image.id, entry, stored, checked)) }));
+    },
+    async changes(image, upper, lowest) {
+      const lower = store.layerPaths(image);
+      await layers.show(lower);
+      return unpacker.changes(upper, [...lower, lowest]);
+    },
     commit: (parent, commit, target) =>
       make(target === undefined ? [] : [target], () => {
         const below = layersOf(parent.id);
@@ -352,6 +340,7 @@ export function createImageStore(dataRoot: string, unpacker: Unpacker): ImageSto
     keep: (built, names) => make(names, async () => built),
     arrival,
     collect,
+    close: layers.close,
   };
 
   const remove: ImageStore['remove'] = async (name, force, usersOf) => {

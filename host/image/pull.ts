@@ -184,6 +184,7 @@ async function fetchLayer(
 ): Promise<void> {
   const id = shortId(digest);
   if (await layers.has(diffId)) {
+    if (content.isDamaged(digest)) for await (const _chunk of storing(registry, content, { digest, size }, progress));
     progress({ id, status: 'Already exists' });
     return;
   }

@@ -34,13 +34,20 @@ const silent = { frame() {}, closed() {} };
 
 /** Drives this machine's kernel by an executor that it starts. */
 export function createLinuxBackend({ stateDirectory, executorBinary }: LinuxBackendOptions): Backend {
+  const watchers: (() => void)[] = [];
   const executor = createExecutor({
     stateDirectory,
+    mountsChanged() {
+      for (const watcher of watchers) watcher();
+    },
     ...(executorBinary === undefined ? {} : { binary: executorBinary }),
   });
   return createBackendOn(thisMachine, {
     connect: executor.connect,
     initProgram: () => executorBinary ?? findExecutor(),
+    watchMounts(watcher) {
+      watchers.push(watcher);
+    },
     async close(readFacts) {
       await executor.close();
       const parents = cgroupDirectories((await readFacts()).cgroup, '', 'any').map((path) => dirname(path));
@@ -60,6 +67,8 @@ export interface MachineExecutor {
   connect: Executor['connect'];
   /** Path, there, of the program that serves as /sbin/docker-init. */
   initProgram(): string;
+  /** `watcher` is told of what is mounted and unmounted there. */
+  watchMounts(watcher: () => void): void;
   /** The backend is not used any more. */
   close(facts: () => Promise<HostFacts>): Promise<void>;
 }
@@ -186,6 +195,7 @@ export function createBackendOn(machine: Machine, executor: MachineExecutor): Ba
     pause: (id, cgroupParent) => control(id, cgroupParent, 'freeze'),
     unpause: (id, cgroupParent) => control(id, cgroupParent, 'thaw'),
     killAll: (id, cgroupParent, signal) => control(id, cgroupParent, 'kill', signal),
+    watchMounts: executor.watchMounts,
     async close() {
       await pool.close();
       await executor.close(facts);

@@ -14,6 +14,7 @@ const table: Record<number, [string, string]> = {
   12: ['ENOMEM', 'out of memory'],
   13: ['EACCES', 'permission denied'],
   14: ['EFAULT', 'bad address'],
+  15: ['ENOTBLK', 'block device required'],
   16: ['EBUSY', 'device or resource busy'],
   17: ['EEXIST', 'file exists'],
   18: ['EXDEV', 'invalid cross-device link'],

@@ -22,6 +22,8 @@ export interface ExecutorOptions {
   stateDirectory: string;
   /** Another binary than the one that was built: with sanitizers, for instance. */
   binary?: string;
+  /** Called when something was mounted or unmounted in this mount namespace, or may have been while nobody looked. */
+  mountsChanged?: () => void;
 }
 
 const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
@@ -53,7 +55,9 @@ interface Resident {
   socket: string;
 }
 
-export function createExecutor({ stateDirectory, binary }: ExecutorOptions): Executor {
+const ignored = (): void => {};
+
+export function createExecutor({ stateDirectory, binary, mountsChanged = ignored }: ExecutorOptions): Executor {
   let resident: Promise<Resident> | undefined;
   let pid: number | undefined;
   let closed = false;
@@ -62,10 +66,12 @@ export function createExecutor({ stateDirectory, binary }: ExecutorOptions): Exe
   const running = (): Promise<Resident> => {
     if (closed) throw new GantryError('BACKEND_UNAVAILABLE', 'Cannot use the executor: the engine is closing');
     socket ??= socketPath(stateDirectory);
-    resident ??= startResident(binary ?? findExecutor(), socket, () => {
+    const gone = (): void => {
       resident = undefined;
       pid = undefined;
-    });
+      mountsChanged();
+    };
+    resident ??= startResident(binary ?? findExecutor(), socket, { gone, mountsChanged });
     return resident;
   };
 
@@ -116,7 +122,11 @@ function socketPath(stateDirectory: string): string {
 const STDERR_KEPT = 4096;
 
 /** stdin is the lifeline: when this process ends, however it ends, the resident sees its end and goes. */
-function startResident(binary: string, socket: string, gone: () => void): Promise<Resident> {
+function startResident(
+  binary: string,
+  socket: string,
+  { gone, mountsChanged }: { gone: () => void; mountsChanged: () => void },
+): Promise<Resident> {
   rmSync(socket, { force: true });
   return new Promise((resolve, reject) => {
     const child = spawn(binary, ['serve', socket], {
@@ -137,6 +147,7 @@ function startResident(binary: string, socket: string, gone: () => void): Promis
       complaint = (complaint + chunk).slice(-STDERR_KEPT);
     });
     child.stdout.on('data', (chunk: Buffer) => {
+      mountsChanged(); // With "ready" too: who looks only now does not know what came before.
       if (!chunk.toString().includes('ready')) return;
       for (const handle of [child, child.stdin, child.stdout, child.stderr]) (handle as ChildProcess).unref();
       resolve({ child, socket });

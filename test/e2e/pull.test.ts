@@ -1,6 +1,6 @@
 // Pulling on bad days: cut connections, refusals, limits, a killed engine; and what is shown, named and shared.
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -320,10 +320,11 @@ describe.skipIf(whyNoContainers() || whyNoServerImages())('pull', () => {
     const interrupted = gantry('pull', image('debian'));
     await until(
       () =>
-        listed('layers').some(
-          (name) => name.startsWith('new-') && existsSync(join(here.dataRoot, 'layers', name, 'tree/usr/bin')),
-        ),
-      'files',
+        listed('layers').some((name) => {
+          const file = join(here.dataRoot, 'layers', name, 'layer.erofs');
+          return name.startsWith('new-') && (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 1_000_000;
+        }),
+      'a part of the layer',
     );
     expect(listed('ingest')).toHaveLength(1);
     const pid = here.enginePid()!;

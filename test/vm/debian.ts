@@ -12,7 +12,7 @@ const cache = join(import.meta.dirname, '../../node_modules/.cache/guests');
 
 /** What a guest needs beyond what its kernel has built in. libcrc32c finds crc32c_generic by no dependency but an alias. */
 const moduleNames =
-  'virtio_pci virtio_console virtio_blk ext4 overlay bridge veth crc32c_generic nf_tables nft_chain_nat nft_masq nft_ct nft_nat nft_fib_ipv4 nft_fib_ipv6'.split(
+  'virtio_pci virtio_console virtio_blk ext4 overlay bridge veth crc32c_generic nf_tables nft_chain_nat nft_masq nft_ct nft_nat nft_fib_ipv4 nft_fib_ipv6 erofs loop'.split(
     ' ',
   );
 

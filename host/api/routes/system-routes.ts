@@ -1,5 +1,6 @@
 // /_ping, /version, /info.
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
+import { layersText } from '../../engine/doctor.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { type Call, type Route, sendJson } from '../http.ts';
 import { API_VERSION, API_VERSION_MIN } from '../versions.ts';
@@ -59,7 +60,7 @@ export function systemRoutes(engine: Engine): Route[] {
       ContainersStopped: count('exited', 'created', 'dead'),
       Images: (await engine.images.list()).length,
       Driver: 'overlayfs',
-      DriverStatus: [],
+      DriverStatus: [['Layers', layersText(await engine.images.layerFormat())]],
       DockerRootDir: engine.paths.dataRoot,
       Plugins: {
         Volume: ['local'],

@@ -65,6 +65,7 @@ interface Info {
   Images: number;
   ServerVersion: string;
   Driver: string;
+  DriverStatus: [string, string][] | null;
   DockerRootDir: string;
   CgroupVersion: string;
   KernelVersion: string;
@@ -94,6 +95,7 @@ export const info: Command = {
       ],
       ['Images', found.Images],
       ['Storage', `${found.Driver} in ${found.DockerRootDir}`],
+      ...(found.DriverStatus ?? []),
       ['Cgroups', `version ${found.CgroupVersion}`],
       ['Kernel', found.KernelVersion],
       ['Architecture', found.Architecture],

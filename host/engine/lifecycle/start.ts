@@ -8,6 +8,7 @@ import { type Announce, announceNetworks } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { sharedIdMaps } from '../id-maps.ts';
 import { linkedHosts, renewLinks } from '../network/links.ts';
+import { layersOf } from '../layers-of.ts';
 import { shareNetworkFiles, writeNetworkFiles } from '../network/network-files.ts';
 import { type FindRunning, fitsSlot, logOf, namedDevices, planFiles, planRecord } from '../planning.ts';
 import { removeRecord } from '../state/state-store.ts';
@@ -80,6 +81,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
       }
       if (host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);
+      await images.showLayers(layersOf(record, images.layerPaths(image)));
       await volumeMounts.acquire(record);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
       await backend.place(planFiles(context, record, image));

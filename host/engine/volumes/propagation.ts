@@ -7,9 +7,12 @@ function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
-/** Every place that something is mounted on. */
-export function mountPoints(mountinfo: string): string[] {
-  return mountinfo.split('\n').map((line) => unescaped(line.split(' ')[4] ?? ''));
+/** Every place that something, or a file system of this type, is mounted on. */
+export function mountPoints(mountinfo: string, type?: string): string[] {
+  return mountinfo
+    .split('\n')
+    .filter((line) => type === undefined || line.includes(` - ${type} `))
+    .map((line) => unescaped(line.split(' ')[4] ?? ''));
 }
 
 /** The mount that a path lies in: its place, and its optional fields such as "shared:7" and "master:3". */

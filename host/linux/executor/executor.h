@@ -117,6 +117,8 @@ int64_t op_inode_flags(const char *path, int flags);
 int64_t op_remove_tree(int directory, const char *path);
 int64_t op_empty_tree(int directory, const char *path, const char *kept);
 int64_t op_copy_up(int source, int target);
+// loop.c
+int64_t op_loop_device(const char *path, uint32_t flags, char *name, size_t length);
 // cgroup.c
 int64_t op_make_cgroup(const char *path);
 int64_t op_remove_cgroup(const char *path);

@@ -55,13 +55,18 @@ static int serve(const char *path) {
     signal(SIGCHLD, SIG_IGN); // Supervisors are reaped by the kernel.
     prctl(PR_SET_DUMPABLE, 0);
     share_netfilter();
+    int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    fcntl(1, F_SETFL, O_NONBLOCK);
     if (write(1, "ready\n", 6) != 6)
         return 1;
     for (;;) {
-        struct pollfd polled[2] = {{listener, POLLIN, 0}, {0, POLLIN, 0}};
-        if (poll(polled, 2, -1) < 0)
+        // The third tells of each mount and unmount (proc_pid_mountinfo(5)), and the engine hears of it as far as it listens.
+        struct pollfd polled[3] = {{listener, POLLIN, 0}, {0, POLLIN, 0}, {mounts, POLLPRI, 0}};
+        if (poll(polled, 3, -1) < 0)
             continue;
         char byte;
+        if (polled[2].revents && write(1, "mounts\n", 7) < 0 && errno != EAGAIN)
+            mounts = -1;
         if (polled[1].revents && read(0, &byte, 1) <= 0) { // The lifeline: the engine is gone.
             unlink(path);
             return 0;

@@ -37,6 +37,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_ARCHIVE] = "isssii", [ABI_OP_INODE_FLAGS] = "si", [ABI_OP_WRITE_LINES] = "isbn",
     [ABI_OP_RESOLVER] = "ssi", [ABI_OP_EMPTY_TREE] = "iss",
     [ABI_OP_MAKE_CGROUP] = "s", [ABI_OP_SWEEP_CGROUPS] = "s", [ABI_OP_LOG_BUFFER] = "i",
+    [ABI_OP_LOOP_DEVICE] = "sibn",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {

@@ -124,6 +124,8 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_OOM_EVENTS: return op_oom_events(runner, TEXT(0));
     case ABI_OP_INODE_FLAGS: return op_inode_flags(TEXT(0), FD(1));
     case ABI_OP_REMOVE_TREE: return op_remove_tree(FD(0), TEXT(1));
+    case ABI_OP_LOOP_DEVICE:
+        return op_loop_device(TEXT(0), (uint32_t)NUMBER(1), runner->program.data + op->operand[2], SIZE(3));
     case ABI_OP_EMPTY_TREE: return op_empty_tree(FD(0), TEXT(1), TEXT(2));
     case ABI_OP_MASK: return op_mask(FD(0), TEXT(1), FD(2));
     case ABI_OP_READ_ONLY_PATH: return op_read_only_path(FD(0), TEXT(1));
