@@ -11,6 +11,8 @@ export interface BackendCapabilities {
   update: boolean;
   /** Containers are on this host's own file system: what a supervisor writes (logs, records) is read here. */
   sameFiles: boolean;
+  /** Containers and networks go on without the engine. */
+  outlivesEngine: boolean;
 }
 
 /** What a plan names of this host's files, for a backend whose containers run beside another disk. */

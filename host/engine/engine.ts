@@ -290,7 +290,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
         container.running?.detach();
       }
       await lifecycle.settle();
-      await context.networks.close(engine.idle);
+      await context.networks.close(engine.idle && backend.capabilities.outlivesEngine);
       await context.spareDirectories.close();
       await trash.empty();
       await images.close();

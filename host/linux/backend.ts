@@ -103,6 +103,7 @@ export function createBackendOn(machine: Machine, executor: MachineExecutor): Ba
       bindMounts: true,
       update: true,
       sameFiles: true,
+      outlivesEngine: true,
     },
     get initProgram() {
       return executor.initProgram();

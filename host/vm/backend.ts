@@ -47,7 +47,7 @@ export function createVmBackend(options: VmBackendOptions): Backend {
 
   return {
     ...inner,
-    capabilities: { ...inner.capabilities, name: 'vm', bindMounts: false, sameFiles: false },
+    capabilities: { ...inner.capabilities, name: 'vm', bindMounts: false, sameFiles: false, outlivesEngine: false },
     async prepare() {
       await placement.sweep().catch(() => {});
     },

@@ -52,9 +52,6 @@ export async function bootMachine(qemu: string, spec: GuestSpec, deadlineMs: num
     const port = await Promise.race([listening?.connected ?? connectPipe(spec.port, ended), failure]);
     const channel = createChannel(port);
     await Promise.race([channel.ready, failure]);
-    port.unref();
-    child.unref();
-    (child.stderr as Socket).unref();
     // Whoever breaks the rules of the channel is not spoken to again.
     channel.closed.then((violation) => violation !== undefined && child.kill('SIGKILL'));
     return {
@@ -65,7 +62,6 @@ export async function bootMachine(qemu: string, spec: GuestSpec, deadlineMs: num
         return reason;
       }),
       async stop() {
-        child.ref();
         const off = channel.open(['off']);
         off.on('error', () => {});
         const forced = setTimeout(() => child.kill('SIGKILL'), POWER_OFF_MS);
