@@ -9,6 +9,8 @@ import { enginePaths } from '../paths.ts';
 const DEADLINE_MS = 15_000;
 const POLL_MS = 4;
 const LOG_SHOWN = 2000;
+/** What passes through an engine is short-lived: a small nursery is enough, and all that it keeps at rest. MiB. */
+const HEAP = ['--max-semi-space-size=2'];
 
 /** @param program path of the command line's own entry. @throws {GantryError} ENGINE_UNREACHABLE with what the engine said. */
 export async function startEngine(program: string): Promise<void> {
@@ -28,7 +30,7 @@ export async function startEngine(program: string): Promise<void> {
       },
     );
   }
-  const child = spawn(process.execPath, ['--', program, 'serve', '--idle-exit'], {
+  const child = spawn(process.execPath, [...HEAP, '--', program, 'serve', '--idle-exit'], {
     stdio: ['ignore', file, file],
     detached: true,
     cwd: '/',

@@ -193,6 +193,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       events,
       owner: record.id,
       find: findRecord,
+      warn: (text) => record.warnings.push(text),
     });
     try {
       chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.

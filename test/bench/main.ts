@@ -1,5 +1,5 @@
-// `npm run bench [-- --json] [-- --quick]`: gantry beside its peers, interleaved in one run, medians and ratios.
-import { spawnSync } from 'node:child_process';
+// `npm run bench [-- --json] [-- --quick] [-- --api]`: gantry beside its peers, interleaved in one run, medians and ratios.
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,21 +34,27 @@ const crun = existsSync('/usr/bin/crun') ? prepareBundle(tree) : undefined;
 if (crun === undefined) report.say('crun is not installed: its ratios are left out');
 
 // The SDK as a program would use it: what `npm run build` made.
+const onlyApi = process.argv.includes('--api');
 const { open } = (await import(join(import.meta.dirname, '../../dist/index.js'))) as typeof gantry;
 const engine = await open({ dataRoot });
 await engine.images.load(createReadStream(archive));
-await benchStarts(report, engine, crun);
-await benchDensity(report, engine);
+if (!onlyApi) {
+  await benchStarts(report, engine, crun);
+  await benchDensity(report, engine);
+}
 await engine.close();
 crun?.close();
-benchPlanning(report);
+if (!onlyApi) benchPlanning(report);
 
 const lock = join(dataRoot, 'engine.lock');
 const enginePid = (): number => Number(JSON.parse(readFileSync(lock, 'utf8')).pid);
 const docker = await startDocker(archive, report.say);
 try {
-  const podman = preparePodman(podmanRoot, archive, report.say);
-  await benchCommands(report, { ...process.env, GANTRY_DATA_ROOT: dataRoot }, { docker: docker?.host, podman });
+  const env = { ...process.env, GANTRY_DATA_ROOT: dataRoot };
+  const program = join(import.meta.dirname, '../../dist/cli/main.js');
+  if (onlyApi) execFileSync(process.execPath, [program, 'info'], { env, stdio: 'ignore' });
+  else
+    await benchCommands(report, env, { docker: docker?.host, podman: preparePodman(podmanRoot, archive, report.say) });
   await benchApi(report, { gantry: enginePaths(dataRoot).socket, docker: docker?.socket, pid: enginePid() });
 } finally {
   await docker?.close();

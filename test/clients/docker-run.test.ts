@@ -115,6 +115,11 @@ describe.skipIf(whyNoDockerClient())("docker's client runs containers", () => {
         'docker create --name stops --stop-signal SIGINT --stop-timeout 3 box >&2; docker inspect -f "{{.Config.StopSignal}} {{.Config.StopTimeout}}" stops; docker rm stops >&2',
         'SIGINT 3',
       ],
+      [
+        'no image of another platform',
+        'docker create --pull never --platform linux/s390x box true',
+        { status: 1, err: /No such image|does not match the specified platform/i },
+      ],
       ['--pull never', 'docker run --rm --pull never nothere', { status: 125, err: /No such image: nothere:latest/ }],
       [
         'a bind that is not there with --mount',

@@ -86,6 +86,19 @@ describe.skipIf(whyNoContainers())('a volume', () => {
     ).toBe('3\n67108864\nend');
   });
 
+  it('bound from where nothing was is an empty directory, and that is said', async () => {
+    const source = join(here.dataRoot, 'a path', 'with a mistake');
+    const { status, stdout, stderr } = await here.gantry('run', '--rm', '-v', `${source}:/x`, 'box', 'ls', '/x');
+    expect([status, stdout]).toEqual([0, '']);
+    expect(stderr).toContain(`WARNING: Nothing was at ${source}: an empty directory was made there`);
+    expect(await here.ok('run', '--rm', '-v', `${source}:/x`, 'box', 'ls', '/x')).toBe('');
+    expect(await here.gantry('rm', '-f', 'nobody')).toEqual({
+      status: 0,
+      stdout: '',
+      stderr: 'gantry: No such container: nobody\n',
+    });
+  });
+
   it('keeps extended attributes and file capabilities', async () => {
     const tree = busyboxTree();
     mkdirSync(join(tree, 'seed'));

@@ -59,7 +59,10 @@ export function matchesEvent({ type, action, id, attributes }: EngineEvent, filt
   return (
     anyOf(filters.type, (wanted) => wanted === type) &&
     anyOf(filters.scope, (wanted) => wanted === 'local') &&
-    anyOf(filters.event, (wanted) => wanted === action || (byBeginning && action.startsWith(wanted))) &&
+    anyOf(
+      filters.event,
+      (wanted) => wanted.trimEnd() === action.trimEnd() || (byBeginning && action.startsWith(wanted)),
+    ) &&
     // As docker: by the beginning of an ID or a name, whatever kind of object it is.
     kinds.every((kind) => anyOf(filters[kind], (wanted) => id.startsWith(wanted) || name.startsWith(wanted))) &&
     anyOf(filters.image, (wanted) => imageNames.some((found) => found === wanted || withoutTag(found) === wanted)) &&

@@ -53,12 +53,16 @@ const rm: Command = {
   run: (parsed, { api }) =>
     forEachName(parsed.args, async (name) => {
       const query = { force: parsed.switch('force'), v: parsed.switch('volumes') };
-      await api.send('DELETE', path(name), { query }).catch((error: unknown) => {
-        // As docker: what is gone already is no failure of a forced removal.
+      try {
+        await api.send('DELETE', path(name), { query });
+        return name;
+      } catch (error) {
+        // As docker: what is gone already is told, and no failure of a forced removal.
         if (!(parsed.switch('force') && error instanceof GantryError && error.code === 'CONTAINER_NOT_FOUND'))
           throw error;
-      });
-      return name;
+        process.stderr.write(`gantry: ${error.message}\n`);
+        return undefined;
+      }
     }),
 };
 

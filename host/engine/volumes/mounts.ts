@@ -20,6 +20,8 @@ export interface Settling {
   owner: string;
   /** A container by name. @throws {GantryError} CONTAINER_NOT_FOUND. */
   find(name: string): ContainerRecord;
+  /** Told what the user should know. */
+  warn(sentence: string): void;
 }
 
 /**
@@ -37,7 +39,7 @@ export async function settleMounts(config: ContainerConfig, settling: Settling):
         hint: 'Mount one thing on it',
       });
     targets.add(mount.target);
-    if (mount.type === 'bind') checkSource(mount);
+    if (mount.type === 'bind') checkSource(mount, settling.warn);
     if (mount.type === 'volume') checkVolume(mount, settling.volumes);
     if (mount.type === 'image') found.set(mount, await findImage(mount.source, settling.images));
   }
@@ -159,7 +161,7 @@ function modeOf({ type, spelled }: Mount): string {
   return spelled?.split(':')[2] || (type === 'volume' ? 'z' : '');
 }
 
-function checkSource({ source, target, createSource }: Mount): void {
+function checkSource({ source, target, createSource }: Mount, warn: Settling['warn']): void {
   if (!isAbsolute(source))
     throw new GantryError(
       'INVALID_ARGUMENT',
@@ -171,10 +173,12 @@ function checkSource({ source, target, createSource }: Mount): void {
       'INVALID_ARGUMENT',
       `Invalid mount config for type "bind": bind source path does not exist: ${source}`,
       {
-        hint: `Make it first: mkdir -p ${source}; -v ${source}:${target} would make it too`,
+        hint: `Make it first: mkdir -p "${source}"; -v "${source}:${target}" would make it too`,
       },
     );
   makeSource(source);
+  // Docker says nothing, and a path with a mistake in it is an empty directory in the container.
+  warn(`Nothing was at ${source}: an empty directory was made there, and is mounted on ${target}`);
 }
 
 function makeSource(source: string): void {
