@@ -1,5 +1,5 @@
 // Which images there are: tags, digests and layers by image ID, in one file that is replaced whole.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 
@@ -43,6 +43,8 @@ export interface Catalog {
   readonly images: Readonly<Record<string, CatalogEntry>>;
   readonly tags: Readonly<Record<string, string>>;
   readonly digests: Readonly<Record<string, string>>;
+  /** There was no file: nobody knows whether what lies there belongs to images. */
+  readonly isNew: boolean;
   readonly packed: Readonly<Record<string, Packed>>;
   /** Changes the tables and writes them; where the writing fails nothing has changed. */
   change(edit: (file: CatalogFile) => void): void;
@@ -51,8 +53,11 @@ export interface Catalog {
 /** @throws {GantryError} STATE_DAMAGED where the file cannot be read as a catalog. */
 export function openCatalog(directory: string): Catalog {
   const path = join(directory, 'images.json');
+  const isNew = !existsSync(path);
+  rmSync(`${path}.new`, { force: true }); // Of an engine that died as it wrote.
   let file = readCatalog(path);
   return {
+    isNew,
     get images() {
       return file.images;
     },

@@ -109,6 +109,8 @@ export function createImageStore(
     exclusively(async () => {
       if (arriving === 0) await collectGarbage(catalog, content, layers, builds);
     });
+  // What an engine that was killed had brought of an image, or had not yet removed.
+  if (!catalog.isNew) collect().catch(() => {}); // Tried again with each removal.
 
   /** False where something of it was removed in the meantime. */
   const register = (arrived: Arrived, tags: Reference[], digests: string[] = []): Promise<boolean> =>

@@ -18,7 +18,7 @@ export interface Peers {
 const HANGS_MS = 20_000;
 
 /** Milliseconds; NaN where it hangs. */
-function wall(command: string, args: string[], env: NodeJS.ProcessEnv): number {
+export function wall(command: string, args: string[], env: NodeJS.ProcessEnv): number {
   const before = performance.now();
   const { status, stderr, error } = spawnSync(command, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -32,9 +32,9 @@ function wall(command: string, args: string[], env: NodeJS.ProcessEnv): number {
 }
 
 /** Podman's own defaults are above what a machine without CAP_SYS_RESOURCE may set. */
-const podmanLimits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1000:1000'];
+export const podmanLimits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1000:1000'];
 
-const podmanStorage = (directory: string): string[] => ['--root', directory, '--runroot', `${directory}/run`];
+export const podmanStorage = (directory: string): string[] => ['--root', directory, '--runroot', `${directory}/run`];
 
 /** Loads the image into a podman storage of its own. @returns undefined where podman is missing; why is said. */
 export function preparePodman(directory: string, archive: string, say: (text: string) => void): string | undefined {

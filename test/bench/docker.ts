@@ -23,8 +23,13 @@ function removeCgroup(path: string): void {
   }
 }
 
-/** @returns undefined where it is not installed or does not start; why is said. */
-export async function startDocker(archive: string, say: (text: string) => void): Promise<Docker | undefined> {
+/** @param ownNetwork in a network namespace of its own; else where the caller is, which must be none of the host's.
+ * @returns undefined where it is not installed or does not start; why is said. */
+export async function startDocker(
+  archive: string,
+  say: (text: string) => void,
+  { ownNetwork = true } = {},
+): Promise<Docker | undefined> {
   if (!existsSync('/usr/sbin/dockerd')) {
     say('dockerd is not installed (Debian: docker.io): its ratios are left out');
     return undefined;
@@ -37,9 +42,9 @@ export async function startDocker(archive: string, say: (text: string) => void):
     ...['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', pidFile],
     ...['--host', host, '--storage-driver', 'overlay2', '--cgroup-parent', `/${CGROUP}`],
   ];
-  const child = spawn('unshare', ['-n', 'sh', '-c', 'ip link set lo up; exec dockerd "$@"', 'sh', ...options], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const words = ['sh', '-c', 'ip link set lo up; exec dockerd "$@"', 'sh', ...options];
+  const [program = '', ...rest] = [...(ownNetwork ? ['unshare', '-n'] : []), ...words];
+  const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
   let complaint = '';
   child.stderr.on('data', (chunk) => {
     complaint = (complaint + chunk).slice(-2000);
