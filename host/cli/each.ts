@@ -1,5 +1,6 @@
 // The same for several names: what works is done, what fails is told, and the status says so.
 import { GantryError } from '../errors.ts';
+import { printable } from './format/printable.ts';
 
 /** Prints what `work` returns, a line each. A failure does not keep the others from being done. */
 export async function forEachName(
@@ -13,7 +14,7 @@ export async function forEachName(
       if (line !== undefined) process.stdout.write(`${line}\n`);
     } catch (error) {
       if (!(error instanceof GantryError) || error.code === 'ENGINE_UNREACHABLE') throw error;
-      process.stderr.write(`gantry: ${error.message}\n${error.hint ? `Hint: ${error.hint}\n` : ''}`);
+      process.stderr.write(printable(`gantry: ${error.message}\n${error.hint ? `Hint: ${error.hint}\n` : ''}`));
       status = 1;
     }
   }

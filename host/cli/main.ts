@@ -5,6 +5,7 @@ import type { Command, Context } from './command.ts';
 import { commandNames, findCommand, groupMembers, loadCommand } from './commands.ts';
 import type { Target } from '../client/target.ts';
 import { countArgs, parseFlags, unknownFlag } from './flags.ts';
+import { printable } from './format/printable.ts';
 import { splitGlobal } from './global-flags.ts';
 
 const commands = { names: commandNames, load: loadCommand };
@@ -97,7 +98,7 @@ main(process.argv.slice(2)).then(
     // By its name: the engine, which `serve` loads, has the class in a bundle of its own.
     const failure = error instanceof Error && error.name === 'GantryError' ? (error as GantryError) : undefined;
     const text = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`gantry: ${text}\n${failure?.hint ? `Hint: ${failure.hint}\n` : ''}`);
+    process.stderr.write(printable(`gantry: ${text}\n${failure?.hint ? `Hint: ${failure.hint}\n` : ''}`));
     if (failure === undefined && process.env.GANTRY_DEBUG) console.error(error);
     process.exitCode = statusOf(failure, running);
     if (process.stderr.writableLength === 0) process.exit(process.exitCode);

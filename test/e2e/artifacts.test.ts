@@ -135,6 +135,21 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('what is beside images', (
     await front.close();
   });
 
+  it('names with control characters move no cursor', async () => {
+    const front = await startFront(registry.host);
+    const config = {
+      mediaType: 'application/vnd.evil\x1b[2J\x9b1m\x07+json',
+      digest: image.descriptor.digest,
+      size: 2,
+    };
+    const body = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers: [] });
+    front.behave((path) =>
+      path.includes('/manifests/') ? { status: 200, headers: { 'content-type': MANIFEST }, body } : undefined,
+    );
+    expect(await refusal('pull', `${front.host}/box:1`)).toContain('application/vnd.evil^[[2J1m^G+json');
+    await front.close();
+  });
+
   it('attestations and signatures beside an image are passed over', async () => {
     const attested = await manifest('sha', 'application/vnd.oci.image.config.v1+json', 'application/vnd.in-toto+json');
     const annotations = {

@@ -155,16 +155,26 @@ describe.skipIf(whyNoContainers() || whyNoServerImages())('pull', () => {
       ]);
     });
 
-    it('bars at a terminal, each in its row', async () => {
-      const command = `stty cols 100; exec ${process.execPath} ${program} pull ${image('nginx')}`;
+    it.each([
+      [100, /\w{12}: Downloading {2}\[=* *\] [\d.]+[kM]?B\/[\d.]+MB/],
+      [80, /\w{12}: Downloading {2}\[=* *\] [\d.]+[kM]?B\/[\d.]+MB/],
+      [40, /\w{12}: Downloading {2}\[[= ]{8}\]/],
+    ])('bars at a terminal of %i columns, each in its row', async (columns, bar) => {
+      const command = `stty cols ${columns}; exec ${process.execPath} ${program} pull ${image('nginx')}`;
       const child = spawn('script', ['-qec', command, '/dev/null'], {
         env: here.env,
         stdio: ['ignore', 'pipe', 'ignore'],
       });
       let output = '';
       for await (const chunk of child.stdout) output += chunk;
-      expect(output).toMatch(/\x1b\[2A\r\x1b\[2K\w{12}: Downloading +\[=* *\] [\d.]+[kM]?B\/[\d.]+MB\x1b\[2B\r/);
+      expect(output).toMatch(/\x1b\[2A\r\x1b\[2K\w{12}: [^\x1b]*\x1b\[2B\r/);
+      expect(output).toMatch(bar);
       expect(output).toContain('Pull complete');
+      // Nothing is wider than the terminal: a row that wraps would be two.
+      const rows = output.replace(/Digest: .*|Status: .*|127\.0\.0\.1.*/g, '').split(/\x1b\[\d*[A-Z]|\r|\n/);
+      expect(Math.max(...rows.map((row) => row.length))).toBeLessThan(columns);
+      // And nothing else is written there.
+      expect(output.replace(/\x1b\[(\d+[AB]|2K)|[\r\n]/g, '')).not.toMatch(/\p{Cc}/u);
     });
 
     it('the name alone with --quiet', async () => {

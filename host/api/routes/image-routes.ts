@@ -59,7 +59,7 @@ export function imageRoutes(engine: Engine): Route[] {
       } catch (error) {
         if (!(error instanceof GantryError) || !['UNSUPPORTED', 'IMAGE_NOT_FOUND'].includes(error.code)) throw error;
         last = error;
-        line({ id: tag, status: `Skipped: ${error.message}` });
+        line({ status: `${tag}: Skipped: ${error.message}` });
       }
     if (found.length === 0) throw last;
     return !found.includes(false);

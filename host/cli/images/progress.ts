@@ -1,6 +1,7 @@
 // Progress of a pull or load: bars on a terminal, a line for each change elsewhere.
 import { engineError } from '../../client/api.ts';
 import { jsonLines } from '../../client/lines.ts';
+import { printable } from '../format/printable.ts';
 import { decimalSize } from '../format/units.ts';
 
 interface Line {
@@ -22,17 +23,24 @@ export async function showProgress(
 ): Promise<void> {
   const rows: string[] = [];
   const seen = new Map<string, string>();
-  for await (const line of jsonLines<Line>(source)) {
+  for await (const raw of jsonLines<Line>(source)) {
+    const line = { ...raw, ...(raw.status === undefined ? {} : { status: printable(raw.status) }) };
     if (line.error !== undefined) throw engineError(500, JSON.stringify({ ...line, message: line.error }));
     if (quiet || (line.status ?? line.stream) === undefined) continue; // "aux" is for programs.
-    if (line.stream !== undefined) output.write(line.stream);
-    else if (line.id === undefined) output.write(`${line.status ?? ''}\n`);
-    else if (!output.isTTY) {
+    if (line.stream !== undefined || line.id === undefined) {
+      rows.length = 0; // What stands above a line of another kind is not reached any more.
+      output.write(line.stream ?? `${line.status ?? ''}\n`);
+    } else if (!output.isTTY) {
       if (seen.get(line.id) !== line.status && line.progressDetail?.total === undefined)
         output.write(`${line.id}: ${line.status}\n`);
       seen.set(line.id, line.status ?? '');
-    } else drawRow(rows, line.id, rowText(line, output.columns), output);
+    } else drawRow(rows, line.id, rowText(line, widthOf(output)), output);
   }
+}
+
+/** Columns; terminals that tell none are taken for usual ones. */
+function widthOf({ columns }: NodeJS.WriteStream): number {
+  return columns || 80;
 }
 
 function rowText({ id, status = '', progressDetail: { current = 0, total = 0 } = {} }: Line, columns: number): string {
@@ -45,7 +53,7 @@ function rowText({ id, status = '', progressDetail: { current = 0, total = 0 } =
 /** Rewrites the row of an id in place: up, clear, write, down. */
 function drawRow(rows: string[], id: string, text: string, output: NodeJS.WriteStream): void {
   const at = rows.indexOf(id);
-  const row = text.slice(0, Math.max(1, output.columns - 1)); // A row that wraps would be two.
+  const row = text.slice(0, Math.max(1, widthOf(output) - 1)); // A row that wraps would be two.
   if (at < 0) {
     rows.push(id);
     output.write(`${row}\n`);
