@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(crun runc libseccomp-dev docker-registry skopeo nftables iproute2 strace busybox-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross e2fsprogs
-  qemu-system-x86 qemu-system-arm xz-utils apparmor debootstrap erofs-utils attr zstd openssl curl docker-compose podman wine wine64 python3 python3-docker zsh fish)
+  qemu-system-x86 qemu-system-arm xz-utils apparmor debootstrap erofs-utils attr zstd openssl curl docker-compose podman buildah wine wine64 python3 python3-docker zsh fish)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
