@@ -21,6 +21,7 @@ import {
   foundLength,
   foundName,
   foundNode,
+  foundThroughLinks,
   MAKE_PARENTS,
   newPathBuffer,
   walk,
@@ -50,6 +51,17 @@ function nameHere(): Node {
   return node !== null ? node : addName(foundDirectory, foundName, foundLength);
 }
 
+/** The name at the end of the path, for something new. What is there makes room, which may change where the path leads. */
+function newName(length: i32, forDirectory: bool): Node {
+  for (;;) {
+    walk(path, length, MAKE_PARENTS);
+    const there = foundNode;
+    if (there === null || !foundThroughLinks || (forDirectory && there.fileType == FT_DIRECTORY)) break;
+    there.fileType = GONE;
+  }
+  return nameHere();
+}
+
 /** Applies `entry`. True where it made a file, whose content is asked for. */
 export function applyEntry(): bool {
   const length = cleanPath(entry.name, entry.nameLength, path);
@@ -58,9 +70,8 @@ export function applyEntry(): bool {
   if (length == 0 && entry.type != 0x35) refuse(REFUSED_ROOT);
   switch (entry.type) {
     case 0x30:
-      walk(path, length, MAKE_PARENTS);
       bytes += <f64>entry.size;
-      makeFile(nameHere());
+      makeFile(newName(length, false));
       return true;
     case 0x31:
       makeLink(length);
@@ -68,17 +79,15 @@ export function applyEntry(): bool {
     case 0x32:
       if (entry.linkLength == 0) refuse(REFUSED_LINK_EMPTY);
       if (entry.linkLength > SYMLINK_MAX) refuse(REFUSED_PART_TOO_LONG);
-      walk(path, length, MAKE_PARENTS);
-      makeSymlink(nameHere());
+      makeSymlink(newName(length, false));
       break;
     case 0x33:
     case 0x34:
     case 0x36:
-      walk(path, length, MAKE_PARENTS);
-      makeNode(nameHere());
+      makeNode(newName(length, false));
       break;
     case 0x35:
-      describe(directoryHere(length, MAKE_PARENTS));
+      describe(directoryHere(length));
       break;
     default:
       refuse(REFUSED_TYPE);
@@ -87,11 +96,9 @@ export function applyEntry(): bool {
 }
 
 /** A directory stays with what is in it; anything else makes room for one. */
-function directoryHere(length: i32, flags: i32): Directory {
+function directoryHere(length: i32): Directory {
   if (length == 0) return root;
-  walk(path, length, flags);
-  if (foundItself) return foundDirectory;
-  const node = nameHere();
+  const node = newName(length, true);
   return node.fileType == FT_DIRECTORY ? directoryOf(node) : becomeDirectory(node);
 }
 
@@ -115,12 +122,13 @@ function makeLink(length: i32): void {
   if (compareNames(path, length, target, targetLength) == 0) return;
   let source = linkTarget(targetLength);
   walk(path, length, MAKE_PARENTS);
-  const there = foundNode;
-  if (there !== null) {
+  let there = foundNode;
+  while (there !== null) {
     // It makes room first, and may take with it what the link is to.
     there.fileType = GONE;
     source = linkTarget(targetLength);
     walk(path, length, MAKE_PARENTS);
+    there = foundNode;
   }
   if (source === null || source.fileType == FT_DIRECTORY) {
     refuse(REFUSED_LINK_DIRECTORY);

@@ -120,6 +120,9 @@ export let foundNode: Node | null = null;
 /** The path led to a directory by ".", ".." or as the root: it has no last part. */
 export let foundItself: bool = false;
 
+/** Links were followed: what stands at the end of the path may be on the way to it. */
+export let foundThroughLinks: bool = false;
+
 /** For walk(): what is missing on the way is made; the last part is followed where it is a link. */
 export const MAKE_PARENTS = 1;
 export const FOLLOW_LAST = 2;
@@ -131,6 +134,7 @@ export function walk(path: usize, length: i32, flags: i32): bool {
   depth = 0;
   push(path, length);
   foundItself = true;
+  foundThroughLinks = false;
   while (nextPart()) {
     if (isDots(part, partLength, 1)) continue;
     if (isDots(part, partLength, 2)) {
@@ -155,6 +159,7 @@ export function walk(path: usize, length: i32, flags: i32): bool {
     }
     if (node.fileType == FT_SYMLINK) {
       if (++links > LINKS_MAX) refuse(REFUSED_LINK_LOOP);
+      foundThroughLinks = true;
       const symlink = symlinkOf(node);
       const target = targetOf(symlink);
       if (u8at(target) == SLASH) directory = root;

@@ -65,20 +65,13 @@ async function* through(transform: zlib.Gunzip | NodeJS.ReadWriteStream, source:
   for await (const chunk of transform) yield chunk as Uint8Array;
 }
 
-/** Node's own where it has one (22.15), else in JavaScript. */
+/** Node's own where it has one (22.15), else in a thread. */
 async function* unzstd(source: Bytes): AsyncGenerator<Uint8Array> {
   const { createZstdDecompress } = zlib as unknown as { createZstdDecompress?: () => NodeJS.ReadWriteStream };
   if (createZstdDecompress !== undefined) {
     yield* through(createZstdDecompress(), source);
     return;
   }
-  const { Decompress } = await import('fzstd');
-  const ready: Uint8Array[] = [];
-  const decoder = new Decompress((chunk) => ready.push(chunk));
-  for await (const chunk of source) {
-    decoder.push(chunk);
-    yield* ready.splice(0);
-  }
-  decoder.push(new Uint8Array(0), true);
-  yield* ready.splice(0);
+  const { unzstdInThread } = await import('./unzstd.ts');
+  yield* unzstdInThread(source);
 }

@@ -103,9 +103,8 @@ function apply(root: ModelFile, entry: LayerEntry): void {
   }
   if (entry.type === '2' && entry.link === '') throw new Refused('a link to nothing');
   const kind = kinds[entry.type]!;
-  const parent = directoryAt(root, parts.slice(0, -1), true);
-  const there = parts.length === 0 ? root : parent.children.get(base);
-  const file = kind === 'directory' && there?.kind === 'directory' ? there : newFile(kind, 0, parent);
+  const { parent, there } = makeRoom(root, parts, kind === 'directory');
+  const file = there ?? newFile(kind, 0, parent);
   file.mode = kind === 'link' ? 0o777 : entry.mode;
   file.uid = entry.uid;
   file.gid = entry.gid;
@@ -121,6 +120,21 @@ function apply(root: ModelFile, entry: LayerEntry): void {
   if (parts.length > 0) parent.children.set(base, file);
 }
 
+/** Removes what is in the way, and looks again each time: it may have been a link on the way. */
+function makeRoom(
+  root: ModelFile,
+  parts: string[],
+  forDirectory: boolean,
+): { parent: ModelFile; there: ModelFile | undefined } {
+  if (parts.length === 0) return { parent: root, there: root };
+  for (;;) {
+    const parent = directoryAt(root, parts.slice(0, -1), true);
+    const there = parent.children.get(parts.at(-1)!);
+    if (there === undefined || (forDirectory && there.kind === 'directory')) return { parent, there };
+    parent.children.delete(parts.at(-1)!);
+  }
+}
+
 function link(root: ModelFile, parts: string[], target: string[]): void {
   if (parts.join('/') === target.join('/')) return;
   const find = (): ModelFile => {
@@ -130,8 +144,11 @@ function link(root: ModelFile, parts: string[], target: string[]): void {
     return found;
   };
   find();
-  const parent = directoryAt(root, parts.slice(0, -1), true);
-  parent.children.delete(parts.at(-1)!);
+  for (;;) {
+    const { children } = directoryAt(root, parts.slice(0, -1), true);
+    if (!children.delete(parts.at(-1)!)) break;
+    find();
+  }
   const file = find();
   if (file.kind === 'directory') throw new Refused('a hard link to a directory');
   directoryAt(root, parts.slice(0, -1), true).children.set(parts.at(-1)!, file);

@@ -106,8 +106,8 @@ static void set_metadata(const struct entry *entry, const char *path, bool link)
         refuse(entry->name);
 }
 
-static void write_content(int fd, const struct entry *entry) {
-    for (uint64_t left = entry->size; left > 0;) {
+static void write_piece(int fd, const struct entry *entry, uint64_t length) {
+    for (uint64_t left = length; left > 0;) {
         const void *bytes;
         size_t got = tar_read(&bytes, left > 1 << 20 ? 1 << 20 : (size_t)left);
         for (size_t at = 0; at < got;) {
@@ -118,7 +118,27 @@ static void write_content(int fd, const struct entry *entry) {
         }
         left -= got;
     }
+}
+
+// Holes stay holes; where the last is the end, its last byte is written.
+static void write_content(int fd, const struct entry *entry) {
     total += entry->size;
+    if (!entry->is_sparse) {
+        write_piece(fd, entry, entry->size);
+        return;
+    }
+    uint64_t end = 0;
+    for (size_t i = 0; i < entry->segment_count; i++) {
+        const struct segment *segment = &entry->segments[i];
+        if (segment->length == 0)
+            continue;
+        if (lseek(fd, (off_t)segment->offset, SEEK_SET) < 0)
+            refuse(entry->name);
+        write_piece(fd, entry, segment->length);
+        end = segment->offset + segment->length;
+    }
+    if (end < entry->size && (lseek(fd, (off_t)entry->size - 1, SEEK_SET) < 0 || write(fd, "", 1) != 1))
+        refuse(entry->name);
 }
 
 static void make_file(const struct entry *entry, char *path) {
@@ -223,8 +243,10 @@ static void make_entry(const struct entry *entry) {
     clean(entry->name, path, sizeof path);
     entries++;
     attempts = 0;
-    if (!copying && whiteout(entry, path))
+    if (!copying && whiteout(entry, path)) {
+        tar_skip(entry->stored); // An empty file; nobody wants what one might hold.
         return;
+    }
     check_kind(path, entry->type == '5');
     if (is_top(path) && entry->type != '5')
         tar_refuse(entry->name, "only a directory can be the root");
@@ -243,7 +265,10 @@ static void make_all(void) {
     while (tar_next(&entry))
         make_entry(&entry);
     tar_drain();
-    for (size_t i = directory_count; i-- > 0;) {
+    for (size_t i = 0; i < directory_count; i++) {
+        struct stat there;
+        if (lstat(directories[i].path, &there) || !S_ISDIR(there.st_mode))
+            continue; // Something else has taken its place.
         struct timespec times[2] = {directories[i].time, directories[i].time};
         utimensat(AT_FDCWD, directories[i].path, times, AT_SYMLINK_NOFOLLOW);
     }
