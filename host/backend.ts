@@ -1,4 +1,5 @@
 // The one interface between the engine and whatever runs containers. Types only.
+import type { Duplex } from 'node:stream';
 import type { HostFacts, Plan } from './plan-types.ts';
 
 /** How the backend differs from its siblings, as data. */
@@ -232,6 +233,8 @@ export interface Backend {
    * `answer` gets a DNS message and whether it came by TCP; an empty answer is none. Rejects where nobody listens.
    */
   resolve(socket: string, answer: (question: Uint8Array, tcp: boolean) => Promise<Uint8Array>): Promise<ResolverLink>;
+  /** Connects to a container's address, both halves of which end by themselves. Rejects with an error that has the system's `code`. */
+  dial(address: string, port: number): Promise<Duplex>;
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
   /** Directories that were just made: what will be made below them has nothing to do with each other. */

@@ -21,6 +21,8 @@ export interface Machine {
   deviceNode(path: string): Promise<[major: number, minor: number, kind: 'b' | 'c'] | undefined>;
   /** Connects to a unix socket. Rejects with an error that has the system's `code`. */
   connect(path: string): Promise<MachineSocket>;
+  /** Connects by TCP from where the machine is; each half ends by itself. Rejects as `connect`. */
+  dial(address: string, port: number): Promise<Duplex>;
   /** Output of ps(1); undefined where the machine has none. @throws {GantryError} INTERNAL with what ps says. */
   ps(args: string[]): Promise<string | undefined>;
 }

@@ -160,6 +160,7 @@ export function createBackendOn(machine: Machine, executor: MachineExecutor): Ba
       return started;
     },
     run,
+    dial: machine.dial,
     wire: (controlSocket, program) =>
       runOn(async (listener) => {
         const connection = await enter(controlSocket);

@@ -1,7 +1,7 @@
 // This very machine, as the backend sees one.
 import { execFile } from 'node:child_process';
 import { access, readdir, readFile, stat } from 'node:fs/promises';
-import { createConnection } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import { GantryError } from '../errors.ts';
 import type { Machine } from '../machine.ts';
 
@@ -31,18 +31,14 @@ export const thisMachine: Machine = {
     if (node === undefined || (format !== S_IFBLK && format !== S_IFCHR)) return undefined;
     return [major(node.rdev), minor(node.rdev), format === S_IFBLK ? 'b' : 'c'];
   },
+  dial: (address, port) => connected(createConnection({ host: address, port, allowHalfOpen: true, noDelay: true })),
   connect: (path) =>
     new Promise((resolve, reject) => {
       if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
         reject(Object.assign(new Error(`socket path longer than ${SOCKET_PATH_MAX} bytes`), { code: 'ENAMETOOLONG' }));
         return;
       }
-      const socket = createConnection(path);
-      socket.once('error', reject);
-      socket.once('connect', () => {
-        socket.off('error', reject);
-        resolve(socket);
-      });
+      connected(createConnection(path)).then(resolve, reject);
     }),
   ps: (args) =>
     new Promise((resolve, reject) => {
@@ -54,6 +50,16 @@ export const thisMachine: Machine = {
       });
     }),
 };
+
+function connected(socket: Socket): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
+}
 
 /** gnu_dev_major(3): bits 8–19 and 32–63. */
 function major(device: bigint): number {

@@ -40,6 +40,12 @@ export function guestMachine(architecture: Architecture, channel: () => Promise<
       await stream.opened;
       return stream;
     },
+    async dial(address, port) {
+      const stream = (await channel()).open(['tcp', address, String(port)], { allowHalfOpen: true });
+      stream.on('error', () => {});
+      await stream.opened;
+      return stream;
+    },
     ps: async () => undefined,
   };
 }

@@ -162,6 +162,20 @@ describe.skipIf(whyNoGuest(architecture))('containers in a virtual machine', () 
     await here.ok('network', 'rm', 'inner');
   });
 
+  it('serve published ports on this host, from the start on, until they end', async () => {
+    await here.ok('run', '-d', '--name', 'web', '-p', '127.0.0.1::80', 'box', 'httpd', '-f', '-h', '/var/www');
+    const [, port] = /:(\d+)$/.exec(await here.ok('port', 'web', '80')) ?? [];
+    const get = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/`)).text();
+    await until(async () => (await get().catch(() => '')) === 'served\n', 'the server');
+    expect(await Promise.all(Array.from({ length: 20 }, get))).toEqual(Array(20).fill('served\n'));
+    expect(await here.gantry('run', '--rm', '-p', '53/udp', 'box', 'true')).toMatchObject({
+      status: 125,
+      stderr: expect.stringContaining('Cannot publish 53/udp'),
+    });
+    await here.ok('rm', '-f', 'web');
+    await expect(get()).rejects.toThrow('fetch failed');
+  });
+
   it.skipIf(whyNoTerminal())('have terminals whose size follows', async () => {
     const program = join(import.meta.dirname, '../../dist/cli/main.js');
     const shell = openTerminal(here.env, [process.execPath, program, 'run', '-it', '--rm', 'box']);

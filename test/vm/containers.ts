@@ -160,6 +160,7 @@ async function guestFacts(guest: Guest): Promise<HostFacts> {
     list: async () => [],
     deviceNode: async () => undefined,
     ps: async () => undefined,
+    dial: () => Promise.reject(new Error('nobody dials for facts')),
     connect: () => Promise.reject(new Error('nobody connects for facts')),
   });
   const [major = '', minor = ''] = (await guest.ok('stat -c "%t %T" /dev/vda')).split(' ');

@@ -100,7 +100,7 @@ static void start_executor(void) {
     close(output[1]);
     if (read(output[0], word, sizeof word) != sizeof word)
         give_up("the executor did not start");
-    close(output[0]);
+    // The other end stays open, unread: it goes on to tell of mounts there, as far as there is room.
 }
 
 int main(void) {

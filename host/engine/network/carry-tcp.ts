@@ -1,17 +1,24 @@
 // A TCP port held by this process, its connections carried to the container byte by byte.
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Held, Place } from './held-port.ts';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Dial, Held, Place } from './held-port.ts';
 
-export async function holdTcp(place: Place, reached: (client: string) => void): Promise<Held> {
+export async function holdTcp(place: Place, reached: (client: string) => void, dial: Dial): Promise<Held> {
   let target: { host: string; port: number } | undefined;
-  const open = new Set<Socket>();
+  const open = new Set<Duplex>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
     if (target === undefined) {
       client.destroy();
       return;
     }
     reached(client.remoteAddress ?? '');
-    carry(client, connect({ ...target, allowHalfOpen: true }), open);
+    open.add(client);
+    client.once('close', () => open.delete(client));
+    client.on('error', () => client.destroy());
+    dial(target.host, target.port).then(
+      (inner) => (client.destroyed ? inner.destroy() : carry(client, inner, open)),
+      () => client.destroy(),
+    );
   });
   const port = await listen(server, place);
   server.unref();
@@ -27,18 +34,18 @@ export async function holdTcp(place: Place, reached: (client: string) => void): 
   };
 }
 
-function carry(client: Socket, inner: Socket, open: Set<Socket>): void {
-  for (const socket of [client, inner]) {
-    open.add(socket);
-    socket.setNoDelay(true);
-    socket.on('error', () => {
-      client.destroy();
-      inner.destroy();
-    });
-    socket.once('close', () => open.delete(socket));
+function carry(client: Socket, inner: Duplex, open: Set<Duplex>): void {
+  open.add(inner);
+  inner.once('close', () => open.delete(inner));
+  client.setNoDelay(true);
+  for (const [one, other] of [
+    [client, inner],
+    [inner, client],
+  ] as const) {
+    one.on('error', () => other.destroy());
+    one.pipe(other);
   }
-  client.pipe(inner);
-  inner.pipe(client);
+  inner.on('error', () => inner.destroy());
 }
 
 function listen(server: Server, place: Place): Promise<number> {

@@ -1,4 +1,8 @@
 // What the two ways to hold a port, TCP and UDP, have in common. Types only.
+import type { Backend } from '../../backend.ts';
+
+/** The way to a container from here. */
+export type Dial = Backend['dial'];
 
 /** One host port of one address, held. */
 export interface Held {

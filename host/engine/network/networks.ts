@@ -106,6 +106,7 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
 
   /** Something came to this process: where the kernel should have carried it, its rules are gone. */
   const reached = (id: string) => (client: string) => {
+    if (!backend.capabilities.outlivesEngine) return; // The containers' kernel is not this host's: all is carried here.
     const carried = memberOf(id).flatMap((member) => member.carried);
     const six = client.includes(':') && !client.startsWith('::ffff:');
     if (client === '::1' || !carried.some(({ address }) => address.includes(':') === six)) return;
@@ -150,7 +151,9 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
 
   /** Host ports are bound while the networks are made ready. */
   const reserve = async (record: ContainerRecord, leads: boolean, hostIp: string): Promise<ReservedPort[]> => {
-    const held = leads ? await reservePorts(wantedPorts(record.config, hostIp), reached(record.id)) : [];
+    const wanted = leads ? wantedPorts(record.config, hostIp) : [];
+    if (!backend.capabilities.outlivesEngine) refuseUdp(wanted);
+    const held = await reservePorts(wanted, reached(record.id), backend.dial);
     reserved.set(record.id, held);
     return held;
   };
@@ -239,7 +242,7 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
       for (const record of records) {
         const held: ReservedPort[] = [];
         for (const binding of record.ports) {
-          const port = await reservePort(binding, reached(record.id)).catch(() => undefined);
+          const port = await reservePort(binding, reached(record.id), backend.dial).catch(() => undefined);
           port?.target(record.endpoints[record.publishedBy ?? '']?.ipv4 ?? '');
           if (port !== undefined) held.push(port);
         }
@@ -352,6 +355,15 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
       if (unused) for (const segment of bridges()) await segment.remove();
     },
   };
+}
+
+function refuseUdp(wanted: PortBinding[]): void {
+  const port = wanted.find(({ protocol }) => protocol === 'udp');
+  if (port !== undefined)
+    throw new GantryError(
+      'UNSUPPORTED',
+      `Cannot publish ${port.containerPort}/udp: only tcp is carried into the virtual machine`,
+    );
 }
 
 function hostIpOf({ record }: Segment): string {
