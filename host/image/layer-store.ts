@@ -15,7 +15,7 @@ export interface LayerStore {
   has(diffId: string): Promise<boolean>;
   /** Makes a layer from what `open` gives; nothing of it is seen before it is whole. Who makes the same one waits. `signal` tells that a failure is of who made it only. @throws {GantryError} DIGEST_MISMATCH, INVALID_ARCHIVE, DISK_FULL. */
   add(diffId: string, open: () => AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
-  /** Bytes of the layer's files. */
+  /** Bytes of the layer's files; 0 where it is lost: its image can be listed and removed nevertheless. */
   size(diffId: string): Promise<number>;
   /** Directory of the layer's tree, in overlayfs' format of whiteouts; there is something in it once it was shown. */
   path(diffId: string): string;
@@ -193,7 +193,7 @@ export function createLayerStore(directory: string, { unpacker, mounter, damage,
       working.set(diffId, { made, signal });
       return made;
     },
-    size: async (diffId) => (await recordOf(diffId)).bytes,
+    size: async (diffId) => (await recordOf(diffId).catch(() => undefined))?.bytes ?? 0,
     list: async () =>
       (await readdir(directory)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => `sha256:${name}`),
     path: (diffId) => treeIn(homeOf(diffId)),
@@ -206,7 +206,10 @@ export function createLayerStore(directory: string, { unpacker, mounter, damage,
     format,
     async verify(diffId, open) {
       const record = await recordOf(diffId).catch((error: Error) => error);
-      if (record instanceof Error) return { reason: record.message, replaceable: true };
+      if (record instanceof Error) {
+        damage.mark(diffId);
+        return { reason: record.message, replaceable: true };
+      }
       const replaceable = record.size !== undefined;
       const home = homeFor('new');
       try {

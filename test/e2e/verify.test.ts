@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createInstallation } from '../helpers/cli.ts';
+import { layerMounts } from '../helpers/layer-mounts.ts';
 import { startRegistry, whyNoRegistry } from '../helpers/registry.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 import { dockerArchive, imageConfig, makeTar, sha256 } from '../helpers/tar.ts';
@@ -116,6 +117,19 @@ describe.skipIf(whyNoContainers())('image verify', () => {
     } finally {
       await registry.close();
     }
+  });
+
+  it('finds a layer that is lost, whose image is listed and removed all the same', async () => {
+    for (const { place } of layerMounts(here.dataRoot)) execFileSync('umount', [place]);
+    rmSync(home(sha256(own)), { recursive: true });
+    writeFileSync(join(home(sha256(shared)), 'layer.json'), '{');
+    expect(await ok('images', '--format', '{{.Repository}}')).toMatch(/^(one\ntwo|two\none)$/);
+    const { status, lines } = await flaws('one:1', 'two:1');
+    expect(status).toBe(1);
+    for (const layer of [shared, own])
+      expect(lines.some((line) => line.includes(`layer ${sha256(layer)}: Cannot use the layer`))).toBe(true);
+    await ok('rmi', 'one:1');
+    await loadAll();
   });
 
   it('finds a configuration that is another', async () => {
