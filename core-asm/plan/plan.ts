@@ -21,6 +21,7 @@ import {
   OP_UNSHARE,
   OP_WAIT,
   OP_WRITE_PROC,
+  OP_WRITE_SYSCTL,
   OP_CLOSE,
   POLICY_IGNORE,
   POLICY_WARN,
@@ -208,7 +209,8 @@ function becomeContainer(
   const sysctls = linux.child('sysctl');
   for (let i = 0; i < sysctls.keys.length; i++)
     program
-      .op(OP_WRITE_PROC)
+      .op(OP_WRITE_SYSCTL)
+      .reg(root)
       .str('/proc/sys/' + sysctls.keys[i].split('.').join('/'))
       .content(sysctls.items[i].text)
       .because('--sysctl ' + sysctls.keys[i]);

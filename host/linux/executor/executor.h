@@ -108,6 +108,7 @@ int open_null(int root, int flags);
 int64_t op_write_file(int directory, const char *path, const char *data, size_t length, int flags);
 int64_t op_write_lines(int directory, const char *path, const char *data, size_t length);
 int64_t op_write_proc(const char *path, const char *data, size_t length);
+int64_t op_write_sysctl(int root, const char *path, const char *data, size_t length);
 int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, bool directory);
 int64_t op_replace_in_root(int root, const char *path, const char *target, mode_t mode, dev_t device, int uid, int gid);
 int64_t op_mask(int root, const char *path, int empty);

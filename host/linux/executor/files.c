@@ -68,16 +68,25 @@ int64_t op_write_lines(int directory, const char *path, const char *data, size_t
 }
 
 // Only on procfs itself: something else mounted there gets nothing.
-int64_t op_write_proc(const char *path, const char *data, size_t length) {
+static int64_t write_checked(int fd, const char *data, size_t length) {
     struct statfs info;
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
     if (fstatfs(fd, &info) || info.f_type != PROC_SUPER_MAGIC) {
         close(fd);
         return -EXDEV;
     }
     return write_all(fd, data, length);
+}
+
+int64_t op_write_proc(const char *path, const char *data, size_t length) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : write_checked(fd, data, length);
+}
+
+// Not by the host's procfs: there the names of all network namespaces lie in one chain of the dentry cache, and a start would
+// cost more with each container that runs.
+int64_t op_write_sysctl(int root, const char *path, const char *data, size_t length) {
+    int fd = open_in_root(root, path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 ? fd : write_checked(fd, data, length);
 }
 
 #define MAX_LINKS 40 // As many as the kernel follows (path_resolution(7)).

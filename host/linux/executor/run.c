@@ -7,22 +7,16 @@
 #include <sys/syscall.h>
 
 static const uint16_t numbers[ABI_OP_SYSCALLS_END] = {
-    [ABI_OP_OPENAT] = __NR_openat, [ABI_OP_OPENAT2] = __NR_openat2, [ABI_OP_CLOSE] = __NR_close,
-    [ABI_OP_MKDIRAT] = __NR_mkdirat, [ABI_OP_MKNODAT] = __NR_mknodat, [ABI_OP_SYMLINKAT] = __NR_symlinkat,
-    [ABI_OP_LINKAT] = __NR_linkat, [ABI_OP_UNLINKAT] = __NR_unlinkat, [ABI_OP_RENAMEAT2] = __NR_renameat2,
-    [ABI_OP_FCHOWNAT] = __NR_fchownat, [ABI_OP_FCHMODAT] = __NR_fchmodat, [ABI_OP_MOUNT] = __NR_mount,
+    [ABI_OP_OPENAT] = __NR_openat, [ABI_OP_CLOSE] = __NR_close, [ABI_OP_MKDIRAT] = __NR_mkdirat,
+    [ABI_OP_RENAMEAT2] = __NR_renameat2, [ABI_OP_FCHOWNAT] = __NR_fchownat, [ABI_OP_MOUNT] = __NR_mount,
     [ABI_OP_UMOUNT2] = __NR_umount2, [ABI_OP_OPEN_TREE] = __NR_open_tree, [ABI_OP_MOVE_MOUNT] = __NR_move_mount,
     [ABI_OP_FSOPEN] = __NR_fsopen, [ABI_OP_FSCONFIG] = __NR_fsconfig, [ABI_OP_FSMOUNT] = __NR_fsmount,
     [ABI_OP_MOUNT_SETATTR] = __NR_mount_setattr, [ABI_OP_PIVOT_ROOT] = __NR_pivot_root, [ABI_OP_CHDIR] = __NR_chdir,
-    [ABI_OP_FCHDIR] = __NR_fchdir, [ABI_OP_CHROOT] = __NR_chroot, [ABI_OP_SETNS] = __NR_setns,
-    [ABI_OP_UNSHARE] = __NR_unshare, [ABI_OP_SETHOSTNAME] = __NR_sethostname,
-    [ABI_OP_SETDOMAINNAME] = __NR_setdomainname, [ABI_OP_PRLIMIT64] = __NR_prlimit64, [ABI_OP_PRCTL] = __NR_prctl,
-    [ABI_OP_CAPSET] = __NR_capset, [ABI_OP_SETRESUID] = __NR_setresuid, [ABI_OP_SETRESGID] = __NR_setresgid,
-    [ABI_OP_SETGROUPS] = __NR_setgroups, [ABI_OP_UMASK] = __NR_umask, [ABI_OP_SETSID] = __NR_setsid,
-    [ABI_OP_IOCTL] = __NR_ioctl, [ABI_OP_DUP3] = __NR_dup3, [ABI_OP_CLOSE_RANGE] = __NR_close_range,
-    [ABI_OP_KEYCTL] = __NR_keyctl, [ABI_OP_PIDFD_OPEN] = __NR_pidfd_open, [ABI_OP_PERSONALITY] = __NR_personality,
-    [ABI_OP_SCHED_SETSCHEDULER] = __NR_sched_setscheduler, [ABI_OP_IOPRIO_SET] = __NR_ioprio_set,
-    [ABI_OP_SETXATTR] = __NR_setxattr,
+    [ABI_OP_FCHDIR] = __NR_fchdir, [ABI_OP_SETNS] = __NR_setns, [ABI_OP_UNSHARE] = __NR_unshare,
+    [ABI_OP_SETHOSTNAME] = __NR_sethostname, [ABI_OP_SETDOMAINNAME] = __NR_setdomainname,
+    [ABI_OP_PRLIMIT64] = __NR_prlimit64, [ABI_OP_PRCTL] = __NR_prctl, [ABI_OP_CAPSET] = __NR_capset,
+    [ABI_OP_SETRESUID] = __NR_setresuid, [ABI_OP_SETRESGID] = __NR_setresgid, [ABI_OP_SETGROUPS] = __NR_setgroups,
+    [ABI_OP_UMASK] = __NR_umask, [ABI_OP_KEYCTL] = __NR_keyctl, [ABI_OP_PIDFD_OPEN] = __NR_pidfd_open,
 };
 
 // An operand as the op gets it: a number, an address in the data, or what a register holds.
@@ -44,12 +38,6 @@ const char *text_of(const struct runner *runner, const struct op *op, int i) {
 static int64_t op_seccomp(const void *filter, size_t length, unsigned flags) {
     struct sock_fprog program = {.len = (unsigned short)(length / 8), .filter = (struct sock_filter *)filter};
     return result_of(syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
-}
-
-static int64_t op_write_pid(int directory, const char *path, int64_t pid) {
-    char text[24];
-    int length = snprintf(text, sizeof text, "%lld", (long long)pid);
-    return op_write_file(directory, path, text, (size_t)length, 0);
 }
 
 static int64_t op_proc_pid_write(int64_t pid, const char *name, const char *data, size_t length) {
@@ -90,7 +78,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_WRITE_FILE: return op_write_file(FD(0), TEXT(1), TEXT(2), SIZE(3), FD(4));
     case ABI_OP_WRITE_LINES: return op_write_lines(FD(0), TEXT(1), TEXT(2), SIZE(3));
     case ABI_OP_WRITE_PROC: return op_write_proc(TEXT(0), TEXT(1), SIZE(2));
-    case ABI_OP_WRITE_PID: return op_write_pid(FD(0), TEXT(1), NUMBER(2));
+    case ABI_OP_WRITE_SYSCTL: return op_write_sysctl(FD(0), TEXT(1), TEXT(2), SIZE(3));
     case ABI_OP_PROC_PID_WRITE: return op_proc_pid_write(NUMBER(0), TEXT(1), TEXT(2), SIZE(3));
     case ABI_OP_ENSURE_DIR: return op_ensure(FD(0), TEXT(1), (mode_t)NUMBER(2), FD(3), FD(4), true);
     case ABI_OP_ENSURE_FILE: return op_ensure(FD(0), TEXT(1), (mode_t)NUMBER(2), -1, -1, false);
