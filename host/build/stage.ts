@@ -44,7 +44,8 @@ const COMMENT = 'gantry';
 export async function buildStage(build: BuildContext, plan: StagePlan, start: StageStart): Promise<Draft> {
   const { request, tell, dockerfile, engine, epoch } = build;
   const { builds } = engine.images;
-  const { base, from } = start;
+  const { from } = start;
+  const base = withPath(start.base, plan.stage.instructions.length > 0);
   const { escapeToken } = dockerfile;
   const variables = new StageVariables(base.image.config.env, start.variables, {
     buildArgs: request.buildArgs,
@@ -255,7 +256,7 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
     }
   };
 
-  tell({ told: 'end', step: from, cached: true, draft });
+  tell({ told: 'end', step: from, cached: true, draft: start.base });
   const triggers = start.triggers ? (base.image.config.onBuild ?? []) : [];
   if (triggers.length > 0) {
     const { onBuild: _done, ...config } = draft.image.config;
@@ -280,6 +281,14 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
     change(labelled.createdBy, labelled.config);
   }
   return draft;
+}
+
+/** As docker's builders: what is built upon "scratch", or an image without a path, gets the usual one. */
+function withPath(draft: Draft, changes: boolean): Draft {
+  const { config } = draft.image;
+  if (!changes || config.env.some((entry) => entry.startsWith('PATH='))) return draft;
+  const env = [...config.env, 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
+  return { image: { ...draft.image, config: { ...config, env } }, layers: draft.layers };
 }
 
 function keyOf(parts: unknown[]): string {
