@@ -8,6 +8,7 @@ import type { BuildRequest } from './build-request.ts';
 import { parseDockerfile } from './dockerfile/parse.ts';
 import type { Dockerfile } from './dockerfile/ast.ts';
 import { createSpool, type DirectoryNode, find, newDirectory, readTree, textOf } from './files/tree.ts';
+import { parseIgnoreFile } from './ignore.ts';
 import { openScratchSpace } from './scratch-space.ts';
 import { createSharedWork } from './shared-work.ts';
 import { canceled, solve } from './solver.ts';
@@ -44,6 +45,7 @@ export function createBuilder(engine: Engine): Builder {
         const { name, text } = request.dockerfileText ?? (await readDockerfile(files, request.dockerfile));
         const dockerfile = parseDockerfile(text, name);
         parsed(dockerfile);
+        if (request.dockerfileText === undefined) await leaveOut(files, name);
         for (const { rule, message, range } of dockerfile.warnings)
           tell({
             told: 'warning',
@@ -113,6 +115,20 @@ async function readDockerfile(files: DirectoryNode, path: string): Promise<{ nam
     );
   return { name, text: await textOf(node.content) };
 }
+
+/** Clients send the Dockerfile and .dockerignore in any case; what the latter names is not there for COPY. */
+async function leaveOut(files: DirectoryNode, dockerfile: string): Promise<void> {
+  const node = files.entries.get(IGNORE_FILE);
+  if (node?.type !== 'file') return;
+  const { ignores } = parseIgnoreFile(await textOf(node.content), IGNORE_FILE);
+  for (const name of [IGNORE_FILE, posix.normalize(dockerfile)])
+    if (ignores(name)) {
+      const directory = find(files, posix.dirname(name), false)?.node;
+      if (directory?.type === 'directory') directory.entries.delete(posix.basename(name));
+    }
+}
+
+const IGNORE_FILE = '.dockerignore';
 
 /** SOURCE_DATE_EPOCH: no time in the image is later. @throws {GantryError} INVALID_ARGUMENT. */
 function epochOf({ buildArgs }: BuildRequest): number | undefined {

@@ -11,6 +11,7 @@ import type { LayerDraft } from './files/layer-draft.ts';
 import { place, placeArchive, type Placement, readMode } from './files/place.ts';
 import { type Selected, select } from './files/select.ts';
 import { contentOf, type DirectoryNode, type FileNode, treeDigest } from './files/tree.ts';
+import { parseIgnoreFile } from './ignore.ts';
 import { readImageFiles } from './image-files.ts';
 
 export interface Transfer {
@@ -98,7 +99,12 @@ function selectFrom(
   instruction: CopyInstruction | AddInstruction,
 ): Selected[] {
   const parents = instruction.kind === 'copy' && instruction.parents;
-  return select(root, path, where, { parents, excludes: undefined });
+  const { exclude } = instruction;
+  const filter =
+    exclude.length === 0
+      ? undefined
+      : parseIgnoreFile(exclude.join('\n'), `--exclude of ${instruction.kind.toUpperCase()}`);
+  return select(root, path, where, { parents, excludes: filter?.ignores });
 }
 
 async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {

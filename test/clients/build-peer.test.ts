@@ -1,6 +1,6 @@
 // The same Dockerfiles by docker's own engine (its classic builder) and by gantry: configuration and every file of the images are
 // compared there, where gantry's comes by save and load. What is meant to differ is listed with its reason.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -103,12 +103,27 @@ describe.skipIf(why)("beside docker's builder", () => {
   const here = createInstallation();
   const home = mkdtempSync(join(tmpdir(), 'gantry-peer-'));
   let docker: Docker | undefined;
-  const at = (host: string, args: string[], input?: Buffer): Buffer => {
-    const env = { ...here.env, HOME: home, DOCKER_HOST: host, DOCKER_BUILDKIT: '0' };
-    const { status, stdout, stderr } = spawnSync(client!, args, { env, input, timeout: 60_000, maxBuffer: 1 << 28 });
-    if (status !== 0) throw new Error(`docker ${args.join(' ')} at ${host}: ${stderr}${stdout}`.slice(0, 3000));
-    return stdout;
-  };
+  /** Asynchronous: a worker that is blocked for a minute is given up by the test runner. */
+  const command = (program: string, args: string[], env: NodeJS.ProcessEnv, input?: Buffer): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      const child = spawn(program, args, { env, timeout: 60_000, killSignal: 'SIGKILL' });
+      const out: Buffer[] = [];
+      const err: Buffer[] = [];
+      child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+      child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+      child.once('error', reject);
+      child.once('close', (status, signal) => {
+        if (status === 0) return resolve(Buffer.concat(out));
+        const said = Buffer.concat([...err, ...out])
+          .toString()
+          .slice(0, 3000);
+        reject(new Error(`${program} ${args.join(' ')}: ${signal ?? status}: ${said}`));
+      });
+      child.stdin.on('error', () => {});
+      child.stdin.end(input);
+    });
+  const at = (host: string, args: string[], input?: Buffer): Promise<Buffer> =>
+    command(client!, args, { ...here.env, HOME: home, DOCKER_HOST: host, DOCKER_BUILDKIT: '0' }, input);
   const own = (): string => `unix://${here.socket}`;
 
   beforeAll(async () => {
@@ -130,9 +145,9 @@ describe.skipIf(why)("beside docker's builder", () => {
 
   /** Every file of an image at docker's engine: kind, mode, owners, size or target, digest of the content. */
   const filesOf = async (image: string): Promise<Files> => {
-    const id = at(docker!.host, ['create', image, 'x']).toString().trim();
+    const id = (await at(docker!.host, ['create', image, 'x'])).toString().trim();
     try {
-      const tar = at(docker!.host, ['export', id]);
+      const tar = await at(docker!.host, ['export', id]);
       const files: Files = {};
       const source = (async function* () {
         yield tar;
@@ -147,11 +162,13 @@ describe.skipIf(why)("beside docker's builder", () => {
       }
       return files;
     } finally {
-      at(docker!.host, ['rm', id]);
+      await at(docker!.host, ['rm', id]);
     }
   };
-  const configOf = (image: string): Record<string, unknown> => {
-    const [{ Config, Author, Architecture, Os }] = JSON.parse(at(docker!.host, ['image', 'inspect', image]).toString());
+  const configOf = async (image: string): Promise<Record<string, unknown>> => {
+    const [{ Config, Author, Architecture, Os }] = JSON.parse(
+      (await at(docker!.host, ['image', 'inspect', image])).toString(),
+    );
     const told = Object.fromEntries(FIELDS.map((field) => [field, Config[field] ?? null]));
     for (const [field, value] of Object.entries(told))
       if (value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0))
@@ -164,10 +181,10 @@ describe.skipIf(why)("beside docker's builder", () => {
     const dockerfile = /^(#|FROM|ARG BASE)/.test(text) ? text : `FROM box\n${text}`;
     writeFileSync(join(home, 'context/Dockerfile'), `${dockerfile}\n`);
     const build = ['build', '-q', '--build-arg', 'GIVEN=given', '-f', join(home, 'context/Dockerfile')];
-    at(docker.host, [...build, '-t', 'theirs', join(home, 'context')]);
-    at(own(), [...build, '-t', 'ours', join(home, 'context')]);
-    at(docker.host, ['load', '-q'], at(own(), ['save', 'ours']));
-    expect(configOf('ours')).toEqual(configOf('theirs'));
+    await at(docker.host, [...build, '-t', 'theirs', join(home, 'context')]);
+    await at(own(), [...build, '-t', 'ours', join(home, 'context')]);
+    await at(docker.host, ['load', '-q'], await at(own(), ['save', 'ours']));
+    expect(await configOf('ours')).toEqual(await configOf('theirs'));
     expect(await filesOf('ours')).toEqual(await filesOf('theirs'));
   });
 
@@ -177,37 +194,25 @@ describe.skipIf(why)("beside docker's builder", () => {
       join(home, 'context/Dockerfile'),
       'FROM box\nCOPY script.sh /bin/\nENTRYPOINT ["script.sh"]\nCMD ["there"]\n',
     );
-    at(own(), ['build', '-q', '-t', 'runs', '-f', join(home, 'context/Dockerfile'), join(home, 'context')]);
-    const saved = at(own(), ['save', 'runs']);
-    at(docker.host, ['load', '-q'], saved);
-    expect(at(docker.host, ['run', '--rm', '--network', 'none', 'runs']).toString()).toBe('ran there\n');
+    await at(own(), ['build', '-q', '-t', 'runs', '-f', join(home, 'context/Dockerfile'), join(home, 'context')]);
+    const saved = await at(own(), ['save', 'runs']);
+    await at(docker.host, ['load', '-q'], saved);
+    expect((await at(docker.host, ['run', '--rm', '--network', 'none', 'runs'])).toString()).toBe('ran there\n');
     if (!existsSync('/usr/bin/podman')) return console.log('podman is not installed: not tried there');
     // Podman takes no runroot of more than 50 characters.
     const root = mkdtempSync('/tmp/gantry-podman-');
-    const podman = (args: string[], input?: Buffer): string => {
-      const limits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1000:1000'];
-      const words = [
-        '--root',
-        root,
-        '--runroot',
-        join(root, 'run'),
-        ...args.flatMap((arg) => (arg === 'LIMITS' ? limits : [arg])),
-      ];
+    const podman = async (args: string[], input?: Buffer): Promise<string> => {
       // crun refuses a hybrid host: it runs in a mount namespace of its own without the v2 tree.
       const script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec podman "$@"';
-      const { status, stdout, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', ...words], {
-        input,
-        encoding: 'utf8',
-        timeout: 60_000,
-      });
-      if (status !== 0) throw new Error(`podman ${args.join(' ')}: ${stderr}`);
-      return stdout;
+      const words = ['--root', root, '--runroot', join(root, 'run'), ...args];
+      return (await command('unshare', ['-m', 'sh', '-c', script, 'sh', ...words], here.env, input)).toString();
     };
+    const limits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1000:1000'];
     try {
-      podman(['load', '-q'], saved);
-      expect(podman(['run', '--rm', '--network', 'none', 'LIMITS', 'runs', 'too'])).toBe('ran too\n');
+      await podman(['load', '-q'], saved);
+      expect(await podman(['run', '--rm', '--network', 'none', ...limits, 'runs', 'too'])).toBe('ran too\n');
     } finally {
-      podman(['rmi', '-af']);
+      await podman(['rmi', '-af']);
       rmSync(root, { recursive: true, force: true });
     }
   });

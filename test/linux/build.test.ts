@@ -55,6 +55,19 @@ describe.skipIf(whyNoContainers())('a build', () => {
         'cd /x; find . -type f | sort',
         './Dockerfile\n./d/g',
       ],
+      [
+        'all but what is left out',
+        'COPY --exclude=*.txt --exclude=d/e . /x/',
+        'cd /x; find . -type f | sort',
+        './Dockerfile\n./d/g',
+      ],
+      [
+        'no Dockerfile that is ignored',
+        'COPY . /x/',
+        'ls -A /x',
+        'a',
+        { a: '', '.dockerignore': 'Dockerfile\n.dockerignore\n' },
+      ],
       ['with parents', 'COPY --parents d/./e/f a.txt /x/', 'cd /x; find . -type f | sort', './a.txt\n./e/f'],
       ['a heredoc', 'COPY <<END /x\n$PATH \\$PATH\nEND', 'cat /x', '/bin $PATH'],
       ['a quoted heredoc', 'COPY <<"END" /x/\n$PATH\nEND', 'cat /x/END', '$PATH'],
@@ -77,9 +90,12 @@ describe.skipIf(whyNoContainers())('a build', () => {
         '1\n2',
       ],
       ['from an image', 'COPY --from=box /etc/passwd /t', 'grep -c root /t', '1'],
-    ])('%s', async (_what, instructions, script, expected) => {
-      expect(await within(`FROM box\n${instructions}\n`, script, { files })).toBe(expected);
-    });
+    ] as [string, string, string, string, Record<string, string>?][])(
+      '%s',
+      async (_what, instructions, script, expected, own = files) => {
+        expect(await within(`FROM box\n${instructions}\n`, script, { files: own })).toBe(expected);
+      },
+    );
 
     it('keeping what a directory of the image is', async () => {
       const dockerfile =
