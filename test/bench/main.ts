@@ -7,6 +7,7 @@ import type * as gantry from '../../host/index.ts';
 import { enginePaths } from '../../host/paths.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { benchApi } from './api.ts';
+import { benchBuild } from './build.ts';
 import { prepareBundle } from './bundle.ts';
 import { benchCommands, preparePodman } from './commands.ts';
 import { benchDensity } from './density.ts';
@@ -55,6 +56,7 @@ try {
   if (onlyApi) execFileSync(process.execPath, [program, 'info'], { env, stdio: 'ignore' });
   else
     await benchCommands(report, env, { docker: docker?.host, podman: preparePodman(podmanRoot, archive, report.say) });
+  if (!onlyApi) await benchBuild(report, { gantry: `unix://${enginePaths(dataRoot).socket}`, docker: docker?.host });
   await benchApi(report, { gantry: enginePaths(dataRoot).socket, docker: docker?.socket, pid: enginePid() });
 } finally {
   await docker?.close();
