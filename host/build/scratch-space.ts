@@ -1,6 +1,7 @@
 // Where a build keeps what it needs for itself: a directory that goes with it, or that the next engine removes.
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { EnginePaths } from '../paths.ts';
 
@@ -31,8 +32,12 @@ export function openScratchSpace(paths: EnginePaths, removeTree: (path: string) 
   const [disk, memory] = roots(paths).map((root) => join(root, name)) as [string, string];
   mkdirSync(disk, { recursive: true, mode: 0o700 });
   let count = 0;
+  let foreign = false;
   return {
-    path: (kind) => join(disk, `${kind}-${count++}`),
+    path(kind) {
+      foreign ||= kind === 'mount';
+      return join(disk, `${kind}-${count++}`);
+    },
     memoryPath(kind) {
       mkdirSync(memory, { recursive: true, mode: 0o700 });
       return join(memory, `${kind}-${count++}`);
@@ -44,7 +49,8 @@ export function openScratchSpace(paths: EnginePaths, removeTree: (path: string) 
       } catch {
         // Others are in it, or nobody ever was.
       }
-      await removeTree(disk);
+      // A process of its own only for trees that others have made.
+      await (foreign ? removeTree(disk) : rm(disk, { recursive: true, force: true }));
     },
   };
 }

@@ -339,7 +339,12 @@ export function createImageStore(
       make(target === undefined ? [] : [target], () => importImage(request, content, layers)),
     builds,
     draft: (image) => draftOf(image, layersOf(image.id) ?? []),
-    keep: (built, names) => make(names, async () => built),
+    async keep(built, names) {
+      // Built from the cache, under the names that it has: nothing is written.
+      const isKept =
+        built.id in catalog.images && names.every((name) => catalog.tags[fullTag(tagOf(name))] === built.id);
+      return isKept ? imageOf(built.id) : make(names, async () => built);
+    },
     arrival,
     collect,
     close: layers.close,
