@@ -82,12 +82,13 @@ async function pullFrom(
   options: PullOptions,
 ): Promise<Pulled> {
   const name = familiarName(reference);
+  const top = await fetchManifest(registry, reference.digest ?? reference.tag ?? 'latest', reference.digest, name);
+  // Not before: a failure up to here is the answer's status, as docker's.
   if (reference.tag)
     options.progress({
       id: reference.tag,
       status: `Pulling from ${familiarName({ ...reference, registry: 'docker.io' })}`,
     });
-  const top = await fetchManifest(registry, reference.digest ?? reference.tag ?? 'latest', reference.digest, name);
   let document = parseManifest(top.bytes, top.mediaType, name);
   let manifestDigest = digestOf(top.bytes);
   let { wanted } = options;
