@@ -1,7 +1,7 @@
 // The table of commands: name → the module that is loaded only when it is asked for.
 import { GantryError } from '../errors.ts';
 import type { Command } from './command.ts';
-import { distance } from './nearest.ts';
+import { editDistance } from '../edit-distance.ts';
 
 type Load = () => Promise<Command>;
 
@@ -207,7 +207,7 @@ export async function findCommand(words: string[]): Promise<Found> {
 }
 
 function unknown(given: string, known: string[], first: string): GantryError {
-  const far = known.map((name) => distance(name, given));
+  const far = known.map((name) => editDistance(name, given));
   const least = Math.min(...far);
   const near = known.filter((_name, index) => least <= 2 && far[index] === least);
   const help = given === first ? 'gantry --help' : `gantry ${first} --help`;

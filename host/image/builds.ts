@@ -1,9 +1,9 @@
 // Images in the making: layers that the steps of builds have made, and images that no list shows. Read by host/build.
-import type { Image, ImageConfig, Platform } from '../types.ts';
+import type { Image, Platform } from '../types.ts';
 import type { BuildCache, CacheRecord } from './build-cache.ts';
 import type { LayerEntry } from './catalog.ts';
 import { type ContentStore, digestOf } from './content-store.ts';
-import { type ParsedConfig, writeImageConfig } from './image-config.ts';
+import { emptyConfig, type ParsedConfig, writeImageConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 import { storeLayer } from './new-image.ts';
 import type { Unpacker } from './unpack.ts';
@@ -111,20 +111,6 @@ export function createBuilds(cache: BuildCache, content: ContentStore, layers: L
       ];
       return { blobs: [...Object.keys(images), ...all.map(({ blob }) => blob)], layers: all };
     },
-  };
-}
-
-function emptyConfig(): ImageConfig {
-  return {
-    user: '',
-    exposedPorts: [],
-    env: [],
-    entrypoint: [],
-    command: [],
-    volumes: [],
-    workingDir: '',
-    labels: {},
-    stopSignal: '',
   };
 }
 

@@ -218,3 +218,18 @@ export function runsOn(image: Platform, host: Platform): boolean {
   const isAncestor = ancestors[host.architecture] === image.architecture && image.os === host.os;
   return isAncestor || matchesPlatform(image, host);
 }
+
+/** What says nothing. */
+export function emptyConfig(): ImageConfig {
+  return {
+    user: '',
+    exposedPorts: [],
+    env: [],
+    entrypoint: [],
+    command: [],
+    volumes: [],
+    workingDir: '',
+    labels: {},
+    stopSignal: '',
+  };
+}

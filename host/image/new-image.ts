@@ -6,7 +6,7 @@ import type { Image, ImageConfig } from '../types.ts';
 import type { LayerEntry } from './catalog.ts';
 import type { ContentStore, Ingest } from './content-store.ts';
 import { decompress } from './decompress.ts';
-import { hostPlatform, type ParsedConfig, parsePlatform, writeImageConfig } from './image-config.ts';
+import { emptyConfig, hostPlatform, type ParsedConfig, parsePlatform, writeImageConfig } from './image-config.ts';
 import { applyInstructions } from './instructions.ts';
 import { openUrl } from './registry/transport.ts';
 import type { LayerStore } from './layer-store.ts';
@@ -34,18 +34,6 @@ export interface Import {
   /** Such as "linux/amd64"; default: this machine's. */
   platform?: string | undefined;
 }
-
-const nothing: ImageConfig = {
-  user: '',
-  exposedPorts: [],
-  env: [],
-  entrypoint: [],
-  command: [],
-  volumes: [],
-  workingDir: '',
-  labels: {},
-  stopSignal: '',
-};
 
 export interface Made {
   id: string;
@@ -139,7 +127,7 @@ export async function importImage(
   content: ContentStore,
   layers: LayerStore,
 ): Promise<Made> {
-  const config = applyInstructions(nothing, changes);
+  const config = applyInstructions(emptyConfig(), changes);
   const platform = wanted ? parsePlatform(wanted) : hostPlatform();
   const tar = source === '-' ? body : await openUrl(/^https?:\/\//.test(source) ? source : `http://${source}`);
   const { layer, isEmpty } = await storeLayer(content.room.guard(decompress(tar)), content, layers, { compress: true });

@@ -1,4 +1,5 @@
 // Errors that name lines of the Dockerfile, in BuildKit's words where clients know them, and the excerpt that shows those lines.
+import { editDistance } from '../../edit-distance.ts';
 import { GantryError } from '../../errors.ts';
 import type { SourceRange } from '../progress.ts';
 import type { LineRange } from './ast.ts';
@@ -68,23 +69,10 @@ export function suggestion(given: string, known: string[]): string {
   const word = given.toLowerCase();
   let [best, least] = ['', 3];
   for (const name of known) {
-    const far = distance(word, name.toLowerCase());
+    const far = editDistance(word, name.toLowerCase());
     if (far === 0) return '';
     if (far < least) [best, least] = [name, far];
   }
   if (best === '') return '';
   return ` (did you mean ${given === word ? best.toLowerCase() : best}?)`;
-}
-
-/** Levenshtein's, for words of a few letters; long ones are far from everything. */
-function distance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 2) return 3;
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length]!;
 }
