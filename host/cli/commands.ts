@@ -105,6 +105,7 @@ const table: Record<string, Load> = {
   'system dial-stdio': async () => (await import('./system/dial-stdio.ts')).dialStdio,
   info: async () => (await import('./system/system.ts')).info,
   version: async () => (await import('./system/system.ts')).version,
+  'system prune': prune('system'),
   'system df': async () => (await import('./system/disk-usage.ts')).systemDf,
   doctor: async () => (await import('./system/doctor.ts')).doctor,
   serve: async () => (await import('./system/serve.ts')).serve,
@@ -155,7 +156,7 @@ const groups: Record<string, Record<string, string>> = {
     list: 'context ls',
     remove: 'context rm',
   },
-  system: { ...same('info events'), df: 'system df', 'dial-stdio': 'system dial-stdio' },
+  system: { ...same('info events'), df: 'system df', prune: 'system prune', 'dial-stdio': 'system dial-stdio' },
 };
 
 /** What docker has and gantry has not: what to do instead. */

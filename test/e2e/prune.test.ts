@@ -1,5 +1,7 @@
-// What tidies up: container, image and volume prune; and what tells where an image comes from: history.
-import { rmSync } from 'node:fs';
+// What tidies up: container, image, volume and system prune; and what tells where an image comes from: history.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation } from '../helpers/cli.ts';
@@ -92,6 +94,36 @@ describe.skipIf(whyNoContainers())('prune', () => {
     expect(await lines('volume', 'ls', '-q')).toEqual(['named', 'used']);
     await ok('volume', 'prune', '-af');
     expect(await lines('volume', 'ls', '-q')).toEqual([]);
+  });
+
+  it('system prune takes all kinds, and asks first', async () => {
+    const context = mkdtempSync(join(tmpdir(), 'gantry-prune-'));
+    writeFileSync(join(context, 'Dockerfile'), 'FROM box:1\nRUN echo built > /built\n');
+    await ok('build', '-q', context);
+    rmSync(context, { recursive: true });
+    const [, size = ''] = /^Build Cache +1 +0 +(\S+) /m.exec(await ok('system', 'df')) ?? [];
+    expect(size).toBe('0B'); // An image without a name has it still.
+    expect(await ok('system', 'df', '-v')).toMatch(/^CACHE ID +CACHE TYPE .*\n\w{12} +regular +6B .* true$/m);
+    const done = await make('box:1', 'true');
+    await ok('wait', done);
+    await ok('volume', 'create', 'named');
+    await ok('network', 'create', 'lonely');
+    expect(await pipe('n\n', 'system', 'prune')).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/containers[\s\S]*networks[\s\S]*without a name[\s\S]*build/),
+    });
+    expect(await lines('ps', '-aq', '--no-trunc')).toContain(done);
+    const said = await ok('system', 'prune', '-f', '--volumes');
+    expect(said).toMatch(
+      new RegExp(
+        `^Deleted Containers:\n${done}\n\nDeleted Networks:\nlonely\n\nDeleted Images:\ndeleted: sha256:\\w+\n\n` +
+          'Deleted build cache objects:\n\\w+\n\nTotal reclaimed space: [1-9]',
+      ),
+    );
+    expect(await lines('volume', 'ls', '-q')).toEqual(['named']);
+    expect(await lines('images', '--format', '{{.Repository}}')).toEqual(['box']);
+    expect(await ok('system', 'df')).toMatch(/^Build Cache +0 +0 +0B +0B$/m);
+    await ok('volume', 'rm', 'named');
   });
 
   it('history has the steps with their sizes', async () => {

@@ -1,4 +1,4 @@
-// `system df`: what images, containers and volumes hold on the disk.
+// `system df`: what images, containers, volumes and builds hold on the disk.
 import type { Command } from '../command.ts';
 import { formatRows } from '../format/format.ts';
 import { decimalSize, since } from '../format/units.ts';
@@ -16,11 +16,21 @@ interface Usage {
     Created: number;
   }[];
   Volumes: { Name: string; UsageData: { Size: number; RefCount: number } }[];
+  BuildCache: {
+    ID: string;
+    Type: string;
+    InUse: boolean;
+    Shared: boolean;
+    Size: number;
+    CreatedAt: string;
+    LastUsedAt: string | null;
+    UsageCount: number;
+  }[];
 }
 
 const sum = (numbers: number[]): number => numbers.reduce((total, one) => total + one, 0);
 
-function rowsOf({ LayersSize, Images, Containers, Volumes }: Usage): Record<string, string>[] {
+function rowsOf({ LayersSize, Images, Containers, Volumes, BuildCache }: Usage): Record<string, string>[] {
   const row = (Type: string, total: number, active: number, size: number, free: number): Record<string, string> => ({
     Type,
     TotalCount: String(total),
@@ -35,6 +45,9 @@ function rowsOf({ LayersSize, Images, Containers, Volumes }: Usage): Record<stri
   const live = Containers.filter(({ State }) => /running|paused|restarting/.test(State));
   const still = Containers.filter((container) => !live.includes(container));
   const unused = Volumes.filter(({ UsageData }) => UsageData.RefCount === 0);
+  // What an image has, too, is counted there.
+  const ownCache = BuildCache.filter(({ Shared }) => !Shared);
+  const freeCache = ownCache.filter(({ InUse }) => !InUse);
   return [
     row('Images', Images.length, used.length, LayersSize, Math.max(0, LayersSize - needed)),
     row(
@@ -51,10 +64,17 @@ function rowsOf({ LayersSize, Images, Containers, Volumes }: Usage): Record<stri
       sum(Volumes.map(({ UsageData }) => UsageData.Size)),
       sum(unused.map(({ UsageData }) => UsageData.Size)),
     ),
+    row(
+      'Build Cache',
+      BuildCache.length,
+      BuildCache.filter(({ InUse }) => InUse).length,
+      sum(ownCache.map(({ Size }) => Size)),
+      sum(freeCache.map(({ Size }) => Size)),
+    ),
   ];
 }
 
-function verbose({ Images, Containers, Volumes }: Usage): string {
+function verbose({ Images, Containers, Volumes, BuildCache }: Usage): string {
   const images = Images.flatMap(({ Id, RepoTags, Created, Size, SharedSize, Containers: users }) =>
     (RepoTags.length > 0 ? RepoTags : ['<none>:<none>']).map((tag) => ({
       Repository: tag.slice(0, tag.lastIndexOf(':')),
@@ -80,16 +100,26 @@ function verbose({ Images, Containers, Volumes }: Usage): string {
     Links: String(RefCount),
     Size: decimalSize(Size),
   }));
+  const cache = BuildCache.map((one) => ({
+    'Cache ID': one.ID.slice(0, 12),
+    'Cache Type': one.Type,
+    Size: decimalSize(one.Size),
+    Created: since(Date.parse(one.CreatedAt) / 1000),
+    'Last Used': one.LastUsedAt === null ? '' : since(Date.parse(one.LastUsedAt) / 1000),
+    Usage: String(one.UsageCount),
+    Shared: String(one.Shared),
+  }));
   const table = (title: string, rows: Record<string, string>[], names: string): string =>
     `${title} space usage:\n\n${formatRows(
       rows,
       undefined,
-      names.split(' ').map((name) => [name.toUpperCase(), name]),
+      names.split(', ').map((name) => [name.toUpperCase(), name]),
     )}`;
   return [
-    table('Images', images, 'Repository Tag ID Created Size Shared Unique Containers'),
-    table('Containers', containers, 'ID Image Size Created Status Names'),
-    table('Local Volumes', volumes, 'Name Links Size'),
+    table('Images', images, 'Repository, Tag, ID, Created, Size, Shared, Unique, Containers'),
+    table('Containers', containers, 'ID, Image, Size, Created, Status, Names'),
+    table('Local Volumes', volumes, 'Name, Links, Size'),
+    table('Build cache', cache, 'Cache ID, Cache Type, Size, Created, Last Used, Usage, Shared'),
   ].join('\n');
 }
 

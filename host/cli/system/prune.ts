@@ -1,4 +1,5 @@
-// `container prune`, `image prune`, `network prune`, `volume prune`: what nobody uses goes, once the user agrees.
+// `container prune`, `image prune`, `network prune`, `volume prune`, and `system prune`, which is all of them: what nobody uses
+// goes, once the user agrees.
 import { createInterface } from 'node:readline';
 import type { Query } from '../../client/api.ts';
 import type { Command } from '../command.ts';
@@ -64,8 +65,8 @@ function prune({ path, summary, warning, all, flags = [], query, title, names }:
   };
 }
 
-export const commands: Record<string, Command> = {
-  builder: prune({
+const kinds = {
+  builder: {
     path: '/build',
     summary: 'Remove build cache',
     warning: 'This will remove what builds keep and no image needs.',
@@ -86,15 +87,15 @@ export const commands: Record<string, Command> = {
     }),
     title: 'Deleted build cache objects',
     names: ({ CachesDeleted }) => CachesDeleted ?? [],
-  }),
-  container: prune({
+  },
+  container: {
     path: '/containers',
     summary: 'Remove all stopped containers',
     warning: 'This will remove all stopped containers.',
     title: 'Deleted Containers',
     names: ({ ContainersDeleted }) => ContainersDeleted ?? [],
-  }),
-  image: prune({
+  },
+  image: {
     path: '/images',
     summary: 'Remove unused images',
     warning: 'This will remove all images without a name that no container uses.',
@@ -108,15 +109,15 @@ export const commands: Record<string, Command> = {
       (ImagesDeleted ?? []).map(({ Untagged, Deleted }) =>
         Untagged === undefined ? `deleted: ${Deleted}` : `untagged: ${Untagged}`,
       ),
-  }),
-  network: prune({
+  },
+  network: {
     path: '/networks',
     summary: 'Remove all unused networks',
     warning: 'This will remove all networks of your own that no running container uses.',
     title: 'Deleted Networks',
     names: ({ NetworksDeleted }) => NetworksDeleted ?? [],
-  }),
-  volume: prune({
+  },
+  volume: {
     path: '/volumes',
     summary: 'Remove unused local volumes',
     warning: 'This will remove the anonymous volumes that no container uses.',
@@ -127,5 +128,51 @@ export const commands: Record<string, Command> = {
     },
     title: 'Deleted Volumes',
     names: ({ VolumesDeleted }) => VolumesDeleted ?? [],
-  }),
+  },
+} satisfies Record<string, Kind>;
+
+/** Docker's order: what containers hold is free for the others to go. */
+const system: Command = {
+  usage: '[OPTIONS]',
+  summary: 'Remove all that nobody uses: containers, networks, images, build cache',
+  flags: [
+    { name: 'all', short: 'a', kind: 'switch', help: 'Remove all unused images, not just those without a name' },
+    { name: 'filter', kind: 'list', value: 'filter', help: 'Provide filter values (e.g. "label=<key>=<value>")' },
+    { name: 'force', short: 'f', kind: 'switch', help: 'Do not prompt for confirmation' },
+    { name: 'volumes', kind: 'switch', help: 'Remove anonymous volumes that no container uses, too' },
+  ],
+  args: [0, 0],
+  async run(parsed, { api }) {
+    const isAll = parsed.switch('all');
+    const chosen: Kind[] = [
+      kinds.container,
+      kinds.network,
+      ...(parsed.switch('volumes') ? [kinds.volume] : []),
+      kinds.image,
+      kinds.builder,
+    ];
+    const warnings = chosen.map((kind) => `  - ${(isAll && kind.all?.warning) || kind.warning}`);
+    if (!parsed.switch('force') && !(await agreed(`Of each kind what nobody uses goes:\n${warnings.join('\n')}`))) {
+      process.stderr.write('Nothing was removed\n');
+      return 1;
+    }
+    let reclaimed = 0;
+    for (const kind of chosen) {
+      // As docker: volumes go by the flag alone, -a is for images and what builds keep.
+      const ofAll = isAll && kind !== kinds.volume ? kind.all?.filter : undefined;
+      const filters = filtersOf([...parsed.list('filter'), ...(ofAll ? [ofAll] : [])]);
+      const query = kind === kinds.builder ? { filters, all: isAll } : { filters };
+      const pruned = await api.send<Pruned>('POST', `${kind.path}/prune`, { query });
+      const gone = kind.names(pruned);
+      if (gone.length > 0) process.stdout.write(`${kind.title}:\n${gone.join('\n')}\n\n`);
+      reclaimed += pruned.SpaceReclaimed ?? 0;
+    }
+    process.stdout.write(`Total reclaimed space: ${decimalSize(reclaimed)}\n`);
+    return 0;
+  },
+};
+
+export const commands: Record<string, Command> = {
+  ...Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, prune(kind)])),
+  system,
 };
