@@ -244,6 +244,9 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
 
   const one = async (step: Step, instruction: Instruction): Promise<void> => {
     build.signal.throwIfAborted();
+    // The other stage's time is not this step's; should it fail, this step tells.
+    if (instruction.kind === 'copy' && instruction.from !== undefined)
+      await start.sourceOf(instruction.from).catch(() => {});
     tell({ told: 'begin', step });
     try {
       const cached = await carryOut(step, instruction);
