@@ -82,7 +82,9 @@ export async function solve(build: Omit<BuildContext, 'signal'>, signal: AbortSi
   for (const plan of plans) {
     const result = (async () => {
       const { stage, from } = plan;
-      const fromStage = stageNamed(file, baseOf(stage), stage.index, false) !== undefined;
+      const other = stageNamed(file, baseOf(stage), stage.index, false);
+      // The other's time is not this step's; should it fail, this step tells.
+      if (other !== undefined) await resultOf(other).catch(() => {});
       tell({ told: 'begin', step: from });
       const draft = await begin(plan).catch((cause: unknown) => {
         const error = own.signal.aborted ? cause : located(cause, stage.range);
@@ -92,7 +94,7 @@ export async function solve(build: Omit<BuildContext, 'signal'>, signal: AbortSi
       const built = await buildStage(own, plan, {
         base: draft,
         variables,
-        triggers: !fromStage,
+        triggers: other === undefined,
         isTarget: stage === target,
         sourceOf: (name) => sourceOf(stage, name),
         from,
