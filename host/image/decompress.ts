@@ -9,6 +9,9 @@ const others: [Buffer, string][] = [
 
 type Bytes = AsyncIterable<Uint8Array>;
 
+/** Node decompresses in threads of its own: several chunks ahead, while those before them are hashed and written. */
+const AHEAD = { chunkSize: 1 << 18, highWaterMark: 1 << 20 };
+
 /** The plain bytes of a layer. @throws {GantryError} INVALID_ARCHIVE where the compressed data is damaged. */
 export async function* decompress(source: Bytes): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
@@ -27,8 +30,7 @@ export async function* decompress(source: Bytes): AsyncGenerator<Uint8Array> {
     }
   })();
   try {
-    if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b)
-      yield* through(zlib.createGunzip({ chunkSize: 1 << 18 }), whole);
+    if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) yield* through(zlib.createGunzip(AHEAD), whole);
     else if (head.length >= 4 && head.readUInt32LE(0) === 0xfd2fb528) yield* unzstd(whole);
     else {
       const other = others.find(([magic]) => head.subarray(0, magic.length).equals(magic))?.[1];
@@ -67,9 +69,11 @@ async function* through(transform: zlib.Gunzip | NodeJS.ReadWriteStream, source:
 
 /** Node's own where it has one (22.15), else in a thread. */
 async function* unzstd(source: Bytes): AsyncGenerator<Uint8Array> {
-  const { createZstdDecompress } = zlib as unknown as { createZstdDecompress?: () => NodeJS.ReadWriteStream };
+  const { createZstdDecompress } = zlib as unknown as {
+    createZstdDecompress?: (options: typeof AHEAD) => NodeJS.ReadWriteStream;
+  };
   if (createZstdDecompress !== undefined) {
-    yield* through(createZstdDecompress(), source);
+    yield* through(createZstdDecompress(AHEAD), source);
     return;
   }
   const { unzstdInThread } = await import('./unzstd.ts');
