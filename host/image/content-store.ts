@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 import type { Damage } from './damage.ts';
 import { type DiskRoom, diskRoom } from './disk-room.ts';
+import { writeAll } from './erofs/image-file.ts';
+import type { Leaving } from './leaving.ts';
 
 export interface ContentStore {
   /** Of the file system that blobs and layers lie on. */
@@ -24,12 +26,14 @@ export interface ContentStore {
   begin(): Promise<Ingest>;
   /** Writes a small blob whole; returns its digest. */
   put(bytes: Uint8Array): Promise<string>;
+  /** It is not there any more; its bytes may still be on their way out. */
   remove(digest: string): Promise<void>;
   /** Every digest that is there. */
   list(): Promise<string[]>;
 }
 
 export interface Ingest {
+  /** Takes a chunk that nobody changes any more; that it could not be written is told by a later call. */
   write(chunk: Uint8Array): Promise<void>;
   /** Bytes so far. */
   readonly size: number;
@@ -39,15 +43,19 @@ export interface Ingest {
   abort(): Promise<void>;
 }
 
+/** A network's chunks are small: so many bytes, or pieces, become one write. */
+const BATCH = 1 << 20;
+const PIECES_MAX = 512;
+
 export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 /** @param damage of blobs. */
-export function createContentStore(directory: string, damage: Damage): ContentStore {
+export function createContentStore(directory: string, damage: Damage, leaving: Leaving): ContentStore {
   const blobs = join(directory, 'blobs', 'sha256');
   const ingests = join(directory, 'ingest');
-  rmSync(ingests, { recursive: true, force: true }); // What an engine that died left half written.
+  rmSync(ingests, { recursive: true, force: true }); // What an engine that died left half written, or half removed.
   mkdirSync(blobs, { recursive: true, mode: 0o700 });
   mkdirSync(ingests, { recursive: true, mode: 0o700 });
   const pathOf = (digest: string): string => {
@@ -57,7 +65,7 @@ export function createContentStore(directory: string, damage: Damage): ContentSt
   };
 
   const store: ContentStore = {
-    room: diskRoom(directory),
+    room: diskRoom(directory, leaving),
     has: async (digest) =>
       !damage.has(digest) &&
       access(pathOf(digest)).then(
@@ -78,7 +86,17 @@ export function createContentStore(directory: string, damage: Damage): ContentSt
       await ingest.write(bytes);
       return ingest.commit();
     },
-    remove: (digest) => rm(pathOf(digest), { force: true }),
+    async remove(digest) {
+      const old = join(ingests, `old-${randomBytes(12).toString('hex')}`);
+      const gone = await rename(pathOf(digest), old).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ENOENT') throw error;
+          return false;
+        },
+      );
+      if (gone) leaving.begin(() => rm(old));
+    },
     list: async () => (await readdir(blobs)).map((name) => `sha256:${name}`),
   };
   return store;
@@ -88,20 +106,38 @@ function createIngest(path: string, file: FileHandle, pathOf: (digest: string) =
   const hash: Hash = createHash('sha256');
   let size = 0;
   let open = true;
+  let pieces: Uint8Array[] = [];
+  let waiting = 0;
+  /** The write under way, behind the back of who brings the next chunks. */
+  let working: Promise<void> = Promise.resolve();
+  const begin = async (): Promise<void> => {
+    const [work, at] = [pieces, size - waiting];
+    pieces = [];
+    waiting = 0;
+    await working;
+    working = writeAll(file, work, at);
+    working.catch(() => {}); // Whoever waits next hears of it.
+  };
   const close = async (): Promise<void> => {
-    if (open) await file.close();
+    if (!open) return;
     open = false;
+    await working.catch(() => {});
+    await file.close();
   };
   return {
     async write(chunk) {
       hash.update(chunk);
       size += chunk.length;
-      for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+      waiting += chunk.length;
+      pieces.push(chunk);
+      if (waiting >= BATCH || pieces.length >= PIECES_MAX) await begin();
     },
     get size() {
       return size;
     },
     async commit(expected) {
+      await begin();
+      await working;
       const digest = `sha256:${hash.digest('hex')}`;
       if (expected !== undefined && digest !== expected) {
         await close();

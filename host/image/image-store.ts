@@ -10,6 +10,7 @@ import { HELLO, makeHello } from './hello.ts';
 import { fullTag, isId, lookUp, neighboursOf, pushTarget, tagOf } from './image-names.ts';
 import { hostPlatform, type ParsedConfig, parseImageConfig, platformText, runsOn } from './image-config.ts';
 import { createLayerStore } from './layer-store.ts';
+import { createLeaving } from './leaving.ts';
 import type { Mounter } from './layers/mounter.ts';
 import { loadArchive } from './load.ts';
 import { storedManifest } from './manifest.ts';
@@ -42,11 +43,13 @@ export function createImageStore(
   { unpacker, mounter, layers: setting }: ImageStoreTools,
 ): ImageStore {
   const damage = openDamage(`${dataRoot}/damaged/blobs`);
-  const content = createContentStore(dataRoot, damage);
+  const leaving = createLeaving();
+  const content = createContentStore(dataRoot, damage, leaving);
   const layers = createLayerStore(`${dataRoot}/layers`, {
     unpacker,
     mounter,
     damage: openDamage(`${dataRoot}/damaged/layers`),
+    leaving,
     setting,
   });
   const catalog = openCatalog(dataRoot);
@@ -105,10 +108,11 @@ export function createImageStore(
       arriving--;
     }
   };
-  const collect = (): Promise<void> =>
+  const tidy = (): Promise<void> =>
     exclusively(async () => {
       if (arriving === 0) await collectGarbage(catalog, content, layers, builds);
     });
+  const collect = (): Promise<void> => tidy().then(leaving.settled);
   // What an engine that was killed had brought of an image, or had not yet removed.
   if (!catalog.isNew) collect().catch(() => {}); // Tried again with each removal.
 
@@ -307,7 +311,7 @@ export function createImageStore(
     async remove(name, force, usersOf) {
       await store.find(name);
       const removal = await exclusively(() => remove(name, force, usersOf));
-      if (removal.deleted.length > 0) await collect();
+      if (removal.deleted.length > 0) await tidy();
       return removal;
     },
     foreignness: ({ platform }) =>
@@ -347,7 +351,7 @@ export function createImageStore(
     },
     arrival,
     collect,
-    close: layers.close,
+    close: () => layers.close().then(leaving.settled),
   };
 
   const remove: ImageStore['remove'] = async (name, force, usersOf) => {

@@ -9,6 +9,7 @@ import { sameBytes, sameTree } from './layers/compare.ts';
 import { findLayerFormat, type LayerFormat, type WriteErofs } from './layers/format.ts';
 import type { Mounter } from './layers/mounter.ts';
 import { createLayerMounts, damaged } from './layers/mounts.ts';
+import type { Leaving } from './leaving.ts';
 import type { Unpacker } from './unpack.ts';
 
 export interface LayerStore {
@@ -21,6 +22,7 @@ export interface LayerStore {
   path(diffId: string): string;
   /** Mounts what of these paths is not yet there; undefined where nothing is to be done. @throws {GantryError} STATE_DAMAGED, UNSUPPORTED. */
   show(paths: readonly string[]): Promise<void> | undefined;
+  /** It is not there any more; its bytes may still be on their way out. */
   remove(diffId: string): Promise<void>;
   /** Every layer that is there whole. */
   list(): Promise<string[]>;
@@ -43,6 +45,7 @@ export interface LayerTools {
   mounter: Mounter;
   /** Of layers. */
   damage: Damage;
+  leaving: Leaving;
   /** As layerSetting has it. */
   setting: string;
 }
@@ -58,7 +61,10 @@ interface LayerRecord {
 
 const writeErofs: WriteErofs = async (...args) => (await import('./erofs/write-erofs.ts')).writeErofs(...args);
 
-export function createLayerStore(directory: string, { unpacker, mounter, damage, setting }: LayerTools): LayerStore {
+export function createLayerStore(
+  directory: string,
+  { unpacker, mounter, damage, leaving, setting }: LayerTools,
+): LayerStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const homeOf = (diffId: string): string => join(directory, diffId.slice('sha256:'.length));
   const diffIdOf = (path: string): string => `sha256:${basename(dirname(path))}`;
@@ -122,9 +128,9 @@ export function createLayerStore(directory: string, { unpacker, mounter, damage,
     const path = treeIn(homeOf(diffId));
     await mounts.unmount(path);
     plain.delete(path);
-    const leaving = homeFor('old');
-    const gone = await rename(homeOf(diffId), leaving).catch(() => 'was not there');
-    if (gone === undefined) await discard(leaving);
+    const old = homeFor('old');
+    const gone = await rename(homeOf(diffId), old).catch(() => 'was not there');
+    if (gone === undefined) leaving.begin(() => discard(old));
   };
 
   const make = async (diffId: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> => {

@@ -88,7 +88,8 @@ export async function createImageFile(path: string): Promise<ImageFile> {
   };
 }
 
-async function writeAll(file: FileHandle, pieces: Uint8Array[], start: number): Promise<void> {
+/** Writes pieces behind each other, however often the kernel takes a part only. */
+export async function writeAll(file: FileHandle, pieces: Uint8Array[], start: number): Promise<void> {
   let left = pieces;
   for (let position = start; left.length > 0; ) {
     let { bytesWritten } = await file.writev(left, position);
