@@ -3,9 +3,9 @@
 import { parentPort } from 'node:worker_threads';
 import { ZSTDDecoder } from 'zstddec/stream';
 
-const BATCH = 1 << 20;
-const CHUNKS_AHEAD = 2;
-const BATCHES_AHEAD = 2;
+const BATCH = 1 << 19;
+const CHUNKS_AHEAD = 8;
+const BATCHES_AHEAD = 4;
 
 const chunks = [];
 let ended = false;
