@@ -20,8 +20,10 @@ async function mirror(): Promise<string> {
   return own[0];
 }
 
-export async function bootstrap(tree: string): Promise<void> {
-  await execute('debootstrap', ['--variant=minbase', SUITE, tree, await mirror()], { maxBuffer: 1 << 26 });
+/** @param packages with what they depend on, beside those of the smallest Debian. */
+export async function bootstrap(tree: string, packages: string[] = []): Promise<void> {
+  const include = packages.length > 0 ? [`--include=${packages.join(',')}`] : [];
+  await execute('debootstrap', ['--variant=minbase', ...include, SUITE, tree, await mirror()], { maxBuffer: 1 << 26 });
   await execute('chroot', [tree, 'apt-get', 'clean']);
 }
 
