@@ -113,9 +113,13 @@ describe.skipIf(reason)('a supervisor that is killed', () => {
 
   /** Others may be at work on this machine: theirs come and go. */
   async function expectNone(when: string): Promise<void> {
-    const left = (): string[] => orphanedCgroups().dead;
-    await until(() => left().length === 0, `no cgroup to be left, ${when}`).catch(() => {});
-    expect(left(), when).toEqual([]);
+    let left: string[] = [];
+    const isNone = (): boolean => {
+      left = orphanedCgroups().dead;
+      return left.length === 0;
+    };
+    await until(isNone, `no cgroup to be left, ${when}`).catch(() => {});
+    expect(left, when).toEqual([]);
   }
 
   /** What another engine does when it starts. */
