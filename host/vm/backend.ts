@@ -70,7 +70,9 @@ export function createVmBackend(options: VmBackendOptions): Backend {
     async checks(): Promise<Check[]> {
       await provider.get();
       const { accelerator = '', failed = {}, identity = '' } = provider.verdict ?? {};
-      const reasons = Object.entries(failed).map(([name, reason]) => `${name} does not work (${reason})`);
+      const reasons = Object.entries(failed).map(
+        ([name, reason]) => `${name} does not work (${reason.replace(/\s*\n\s*/g, '; ')})`,
+      );
       const detail = [`guest by ${accelerator}`, ...reasons, identity].join('; ');
       if (reasons.length === 0) return [{ name: 'virtual machine', state: 'ok', detail }];
       const hint = `What was found is remembered: remove ${join(dataRoot, 'vm/accelerator.json')} to try again`;

@@ -75,7 +75,8 @@ export async function bootMachine(qemu: string, spec: GuestSpec, deadlineMs: num
     child.kill('SIGKILL');
     await ended;
     killed();
-    throw error instanceof GantryError ? error : bootFailure((error as Error).message, spec);
+    // The channel of a QEMU that ends may be closed before it has ended: its own words say more.
+    throw error instanceof GantryError ? error : bootFailure(complaint.trim() || (error as Error).message, spec);
   } finally {
     clearTimeout(timer);
     listening?.close();

@@ -1,9 +1,11 @@
 // What an engine leaves that was killed and whose data root is gone: the next engine of this machine removes it.
+import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation, processesOf, until } from '../helpers/cli.ts';
 import { bridgesOf } from '../helpers/orphans.ts';
+import { layerMounts } from '../helpers/layer-mounts.ts';
 import { leftovers } from '../helpers/leftovers.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 
@@ -29,6 +31,7 @@ describe.skipIf(whyNoContainers())('what nobody comes back for', () => {
     // Engine, executor, supervisors, launchers and containers at once, and every file: as nothing but a machine that is ill does.
     for (const pid of processesOf(lost.dataRoot)) process.kill(pid, 'SIGKILL');
     await until(() => processesOf(lost.dataRoot).length === 0, 'every process to end');
+    for (const { place } of layerMounts(lost.dataRoot)) execFileSync('umount', [place]);
     rmSync(lost.dataRoot, { recursive: true });
     expect(leftovers(lost.dataRoot, ids)).not.toEqual([]);
 
