@@ -91,7 +91,7 @@ describe.skipIf(whyNoContainers())('networks of the API', () => {
     expect((await call('DELETE', '/networks/app_data')).status).toBe(204);
     expect((await post('/networks/prune', undefined)).json).toEqual({ NetworksDeleted: ['app_default'] });
     const told = await ok(
-      ...['events', '--since', since, '--until', String(Date.now() / 1000)],
+      ...['events', '--since', since, '--until', String(Date.now() / 1000 + 0.001)],
       ...['--filter', 'type=network', '--format', '{{.Action}}'],
     );
     expect(told.split('\n')).toEqual(

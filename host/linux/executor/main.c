@@ -53,6 +53,7 @@ static int serve(const char *path) {
     }
     umask(022);
     signal(SIGCHLD, SIG_IGN); // Supervisors are reaped by the kernel.
+    signal(SIGPIPE, SIG_IGN); // Whoever started it may listen no longer.
     prctl(PR_SET_DUMPABLE, 0);
     share_netfilter();
     int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
