@@ -27,12 +27,14 @@ interface Answer {
 }
 
 /** A client that keeps its connections, as docker's own do. An answer that does not come in time is a failure. */
-function clientOf(socketPath: string): (method: string, path: string, body?: object) => Promise<Answer> {
+function clientOf(
+  socketPath: string,
+): (method: string, path: string, body?: object, timeout?: number) => Promise<Answer> {
   const agent = new Agent({ keepAlive: true, maxSockets: 2 * IN_FLIGHT });
-  return (method, path, body) =>
+  return (method, path, body, timeout = HANGS_MS) =>
     new Promise((resolve, reject) => {
       const headers = { 'content-type': 'application/json' };
-      const options = { socketPath, path: `/v1.41${path}`, method, agent, headers, timeout: HANGS_MS };
+      const options = { socketPath, path: `/v1.41${path}`, method, agent, headers, timeout };
       const sent = request(options, (response) => {
         let text = '';
         response.setEncoding('utf8');
@@ -46,7 +48,7 @@ function clientOf(socketPath: string): (method: string, path: string, body?: obj
         });
       });
       sent.on('error', reject);
-      sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer in ${HANGS_MS / 1000} s`)));
+      sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer in ${timeout / 1000} s`)));
       sent.end(body === undefined ? '' : JSON.stringify(body));
     });
 }
@@ -158,7 +160,7 @@ async function benchLogs(report: Report, client: Client, pid: number): Promise<v
   const before = cpuMs(pid);
   const began = performance.now();
   const ids = await Promise.all(Array.from({ length: WRITERS }, () => started(client, ['sh', '-c', script], 'none')));
-  await Promise.all(ids.map((id) => client('POST', `/containers/${id}/wait`)));
+  await Promise.all(ids.map((id) => client('POST', `/containers/${id}/wait`, undefined, seconds * 3000 + HANGS_MS)));
   const share = ((cpuMs(pid) - before) / (performance.now() - began)) * 100;
   let found = 0;
   for (const id of ids) found += (await client('GET', `/containers/${id}/logs?stdout=1`)).body.split('\n').length - 1;
