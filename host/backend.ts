@@ -10,6 +10,12 @@ export interface BackendCapabilities {
   networks: boolean;
   bindMounts: boolean;
   update: boolean;
+  /** `archive`: files of its containers are read and written by programs of the planning core. */
+  copies: boolean;
+  /** `processes` and `processTable`. */
+  processes: boolean;
+  /** Networks' bridges and firewalls, and limits of cgroups, are those of a Linux kernel that planned programs drive. */
+  kernel: boolean;
   /** Containers are on this host's own file system: what a supervisor writes (logs, records) is read here. */
   sameFiles: boolean;
   /** Containers and networks go on without the engine. */

@@ -181,6 +181,9 @@ export interface EndpointConfig {
   gatewayPriority?: number;
 }
 
+/** What stands between a container and this host: a kernel's namespaces, a machine's virtual hardware, or a WASI runtime. */
+export type Isolation = 'process' | 'vm' | 'wasm';
+
 /** Docker's HostConfig. */
 export interface HostConfig {
   autoRemove: boolean;
@@ -230,7 +233,8 @@ export interface HostConfig {
   maskedPaths?: string[];
   readonlyPaths?: string[];
   logConfig: LogConfig;
-  isolation?: 'process' | 'vm' | 'wasm';
+  /** Absent: the engine's own. */
+  isolation?: Isolation;
   runtime?: string;
 }
 

@@ -1,5 +1,5 @@
 // One container: its record, the running process where there is one, and those who wait for it.
-import type { OutputSink, RunningProcess } from '../backend.ts';
+import type { Backend, OutputSink, RunningProcess } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import type { Context } from './context.ts';
 import { within } from './lifecycle/times.ts';
@@ -19,6 +19,8 @@ export interface Attached {
 export interface Container {
   readonly record: ContainerRecord;
   readonly files: ContainerFiles;
+  /** What runs it. */
+  readonly backend: Backend;
   running: RunningProcess | undefined;
   /** Resolves when the last run is torn down; starting waits for it. */
   settled: Promise<void>;
@@ -54,7 +56,7 @@ interface Waiting {
   stop?: () => void;
 }
 
-export function createContainer(context: Context, record: ContainerRecord): Container {
+export function createContainer(context: Context, record: ContainerRecord, backend: Backend): Container {
   const files = context.files.of(record.id);
   const exits = new Set<(code: number) => void>();
   const removals = new Set<(code: number) => void>();
@@ -71,6 +73,7 @@ export function createContainer(context: Context, record: ContainerRecord): Cont
   const container: Container = {
     record,
     files,
+    backend,
     running: undefined,
     settled: Promise.resolve(),
     removed: false,

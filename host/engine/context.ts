@@ -3,6 +3,7 @@ import type { Backend } from '../backend.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { Events } from './events.ts';
+import type { Backends } from './backends.ts';
 import type { EngineFiles } from './state/layout.ts';
 import type { Networks } from './network/networks.ts';
 import type { SpareDirectories } from './state/spare-directories.ts';
@@ -13,7 +14,9 @@ import type { Volumes } from './volumes/volumes.ts';
 export interface Context {
   paths: EnginePaths;
   files: EngineFiles;
+  /** The engine's own; what concerns one container is done by that container's. */
   backend: Backend;
+  backends: Backends;
   images: ImageStore;
   events: Events;
   networks: Networks;

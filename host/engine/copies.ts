@@ -6,6 +6,7 @@ import { ARCHIVE_STAT_SIZE, planArchive } from '../core/plans.ts';
 import type { ArchiveAction } from '../plan-types.ts';
 import { GantryError } from '../errors.ts';
 import { decompress } from '../image/decompress.ts';
+import { checkAble } from './abilities.ts';
 import type { Container } from './container.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
@@ -82,7 +83,7 @@ interface Owner {
 const asArchived: Owner = { uid: -1, gid: -1 };
 
 export function createCopies(context: Context): Copies {
-  const { backend, files, images, volumeMounts, volumes } = context;
+  const { files, images, volumeMounts, volumes } = context;
 
   const plan = async (container: Container, action: ArchiveAction, place: Place, owner: Owner): Promise<Uint8Array> => {
     const { record } = container;
@@ -93,7 +94,7 @@ export function createCopies(context: Context): Copies {
     const running = container.running !== undefined;
     const there = (path: string): string => (existsSync(path) ? path : '');
     return planArchive({
-      facts: await backend.facts(),
+      facts: await container.backend.facts(),
       id: record.id,
       container: withIdMaps(record),
       rootfs: {
@@ -123,6 +124,8 @@ export function createCopies(context: Context): Copies {
     owner = asArchived,
   ): Promise<RunningProcess> => {
     if (container.removed) throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${container.record.name}`);
+    checkAble(container, 'copies');
+    const { backend } = container;
     const live = container.running !== undefined;
     const giveBack = live ? async (): Promise<void> => {} : await volumeMounts.borrow(container.record);
     let process: RunningProcess;

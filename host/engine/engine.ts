@@ -7,13 +7,16 @@ import { GantryError } from '../errors.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { Plan, PlanNetwork } from '../plan-types.ts';
-import type { Image } from '../types.ts';
+import type { ContainerConfig, Image, Isolation } from '../types.ts';
+import { checkCapabilities } from './abilities.ts';
+import { createBackends, type OpenBackend } from './backends.ts';
 import { type Container, createContainer } from './container.ts';
 import { type Announce, createAnnounce } from './container-events.ts';
 import type { Context } from './context.ts';
 import { type Copies, createCopies } from './copies.ts';
 import { createEvents, type Events } from './events.ts';
 import { createExecs, type Execs } from './exec.ts';
+import { findContainer } from './find-container.ts';
 import { settleIdMaps, sharedIdMaps } from './id-maps.ts';
 import { engineFiles, makeContainerDirectory, makeDirectories, makePrivate } from './state/layout.ts';
 import { validateHealthcheck } from './lifecycle/health-state.ts';
@@ -40,6 +43,8 @@ import { openVolumes, type Volumes } from './volumes/volumes.ts';
 export interface EngineOptions {
   paths: EnginePaths;
   backend: Backend;
+  /** Others, by the isolation that asks for them. */
+  others?: Partial<Record<Isolation, OpenBackend>>;
   /** Called once the data root is locked. */
   openImages: () => ImageStore;
 }
@@ -85,7 +90,7 @@ export interface Engine extends Lifecycle {
 const none: PlanNetwork = { mode: 'none', interfaces: [], sysctls: privateSysctls };
 
 /** @throws {GantryError} IN_USE where another engine has the data root; STATE_DAMAGED. */
-export async function openEngine({ paths, backend, openImages }: EngineOptions): Promise<Engine> {
+export async function openEngine({ paths, backend, others, openImages }: EngineOptions): Promise<Engine> {
   const unlock = lockDataRoot(paths.dataRoot);
   process.umask(0o022); // A stricter one of the user's would show in every container's root directory.
   mkdirSync(paths.runRoot, { recursive: true, mode: 0o700 });
@@ -96,10 +101,12 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
   const trash = createTrash(files.trash, (paths) => backend.removeTrees(paths));
   const volumes = openVolumes(files.volumes, trash.take);
   const events = createEvents();
+  const backends = createBackends(backend, others);
   const context: Context = {
     paths,
     files,
     backend,
+    backends,
     images,
     volumes,
     volumeMounts: createVolumeMounts(backend, events, volumes),
@@ -111,10 +118,11 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
 
   const containers = new Map<string, Container>();
   const names = createTakenNames();
-  const find = (name: string): Container => lookUp(containers, name);
+  const find = (name: string): Container => findContainer(containers, name);
   const findRecord = (name: string): ContainerRecord => find(name).record;
   const findRunning: FindRunning = (name) => {
-    const { record } = find(name);
+    const { record, backend: runner } = find(name);
+    if (!runner.capabilities.kernel) throw noNamespaces(name);
     if (record.state.pid === 0)
       throw new GantryError('INVALID_STATE', `Cannot join a namespace of container ${name}: it is not running`);
     return { id: record.id, pid: record.state.pid, idMaps: record.idMaps };
@@ -173,8 +181,15 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     if (own !== undefined) record.idMaps = own;
   };
 
+  /** What runs a container of this configuration, and can do what it asks for. */
+  const backendFor = async (config: ContainerConfig): Promise<Backend> => {
+    const found = await backends.of(config.host.isolation);
+    checkCapabilities(config, found.capabilities);
+    return found;
+  };
+
   /** What of a creation may be refused or waits for something; its name is taken already. */
-  const complete = async (record: ContainerRecord, image: Image): Promise<Container> => {
+  const complete = async (record: ContainerRecord, image: Image, backend: Backend): Promise<Container> => {
     const { config } = record;
     chooseIds(record);
     await images.showLayers(images.layerPaths(image)); // Its user is looked up in there.
@@ -183,10 +198,9 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     record.warnings = planRecord(
       context,
       { ...record, config: withoutJoins(config) },
-      { facts, network: none, image, find: findRunning },
+      { backend, facts, network: none, image, find: findRunning },
     ).warnings;
     record.warnings.push(...(await context.networks.prepare(config)));
-    if (!backend.capabilities.bindMounts) refuseBinds(config);
     record.mounts = await settleMounts(config, {
       volumes,
       images,
@@ -197,7 +211,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     });
     try {
       chooseIds(record); // Again: others may have been created meanwhile; from here on nothing is waited for.
-      const container = createContainer(context, record);
+      const container = createContainer(context, record, backend);
       makeContainerDirectory(container.files, context.spareDirectories);
       container.save();
       containers.set(record.id, container);
@@ -231,6 +245,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const config = mergeConfig(input, forBuild ? withoutOwnLife(image) : image);
       checkNetworkOptions(config, input.hostname);
       validateHealthcheck(config.healthcheck);
+      const backend = await backendFor(config);
       settleNetworks(config.host, context.networks.registry.find);
       settleLinks(config.host, findRecord);
       if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
@@ -240,7 +255,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       const record = newRecord(id, name ?? names.choose(id), input, config);
       if (forBuild) record.forBuild = true;
       try {
-        return await complete(record, image);
+        return await complete(record, image, backend);
       } catch (error) {
         names.release(record.name, id);
         throw error;
@@ -266,6 +281,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     async plan(input) {
       const image = await images.find(input.image);
       const config = mergeConfig(input, image);
+      const backend = await backendFor(config);
       checkNetworkOptions(config, input.hostname);
       settleNetworks(config.host, context.networks.registry.find);
       settleLinks(config.host, findRecord);
@@ -277,7 +293,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       record.mounts = await previewMounts(config, images, files.volumes);
       await images.showLayers(images.layerPaths(image));
       const network = await context.networks.preview(record, findRunning);
-      const plan = planRecord(context, record, { facts, network, image, find: findRunning, preview: true });
+      const plan = planRecord(context, record, { backend, facts, network, image, find: findRunning, preview: true });
       return { plan, text: explainPlan(plan), digest: planDigest(plan) };
     },
     get idle() {
@@ -295,7 +311,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
       await context.spareDirectories.close();
       await trash.empty();
       await images.close();
-      await backend.close();
+      await backends.close();
       for (const path of [files.running, paths.memoryRoot, paths.runRoot]) removeEmpty(path);
       unlock();
     },
@@ -306,7 +322,7 @@ export async function openEngine({ paths, backend, openImages }: EngineOptions):
     damaged: [...found.flatMap(({ damaged }) => damaged), ...volumes.damaged, ...context.networks.registry.damaged],
   });
   for (const record of found.flatMap(({ records }) => records))
-    containers.set(record.id, createContainer(context, record));
+    containers.set(record.id, createContainer(context, record, await backends.known(record.config.host.isolation)));
   for (const { record } of containers.values()) names.keep(record.name, record.id);
   for (const container of [...containers.values()]) if (container.record.removing) lifecycle.finishRemoval(container);
   volumes.removeOrphans((id) => containers.has(id), isMounted);
@@ -347,18 +363,6 @@ function defaultHostname({ host }: ContainerRecord['config'], id: string): strin
   return host.utsMode === 'host' || host.networkMode.startsWith('container:') ? '' : id.slice(0, 12);
 }
 
-function refuseBinds({ host }: ContainerRecord['config']): void {
-  const bind = host.mounts.find(({ type }) => type === 'bind');
-  if (bind === undefined) return;
-  throw new GantryError(
-    'UNSUPPORTED',
-    `Cannot bind "${bind.source}": containers in the virtual machine do not see this host's files`,
-    {
-      hint: 'Use a volume, or copy with "gantry cp"',
-    },
-  );
-}
-
 /** Namespaces of containers that do not run yet are no reason to refuse a creation. */
 function withoutJoins(config: ContainerRecord['config']): ContainerRecord['config'] {
   const own = (mode: string): string => (mode.startsWith('container:') ? '' : mode);
@@ -377,18 +381,6 @@ function withoutJoins(config: ContainerRecord['config']): ContainerRecord['confi
   };
 }
 
-function lookUp(containers: Map<string, Container>, name: string): Container {
-  const wanted = name.replace(/^\//, '');
-  const exact = containers.get(wanted);
-  if (exact !== undefined) return exact;
-  const all = [...containers.values()];
-  const byName = all.find(({ record }) => record.name === wanted);
-  if (byName !== undefined) return byName;
-  const byPrefix = /^[a-f0-9]+$/.test(wanted) ? all.filter(({ record }) => record.id.startsWith(wanted)) : [];
-  if (byPrefix.length > 1)
-    throw new GantryError('INVALID_ARGUMENT', `Multiple IDs found with provided prefix: ${wanted}`, {
-      hint: 'Give more digits',
-    });
-  if (byPrefix[0] !== undefined) return byPrefix[0];
-  throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${name}`, { hint: '"gantry ps -a" lists them' });
+function noNamespaces(name: string): GantryError {
+  return new GantryError('UNSUPPORTED', `Cannot join a namespace of container ${name}: it has none`);
 }

@@ -2,6 +2,7 @@
 import type { OutputSink, RunningProcess } from '../backend.ts';
 import { planExec } from '../core/plans.ts';
 import { GantryError } from '../errors.ts';
+import { checkAble } from './abilities.ts';
 import { type Container, hasEnded, notRunning, runningProcess } from './container.ts';
 import type { Announce } from './container-events.ts';
 import type { Context } from './context.ts';
@@ -52,7 +53,7 @@ export function checkStart({ id, container, status }: Exec): RunningProcess {
   return checkOpen(container);
 }
 
-export function createExecs({ backend, images, files }: Context, announce: Announce): Execs {
+export function createExecs({ images, files }: Context, announce: Announce): Execs {
   const execs = new Map<string, Exec>();
   /** The program and a blank, then its arguments: docker's way. */
   const tell = ({ id, container, input }: Exec, action: string): void => {
@@ -65,6 +66,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
   return {
     create(container, input) {
       checkOpen(container);
+      checkAble(container, 'exec');
       if (input.args.length === 0) throw new GantryError('INVALID_ARGUMENT', 'No exec command specified');
       const exec: Exec = {
         id: newId(),
@@ -103,7 +105,7 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
         const user = resolveUser(input.user || record.config.user, record.config.groupAdd ?? [], accounts);
         const { args, env, workingDir, tty, privileged, attachStdin } = input;
         const program = planExec({
-          facts: await backend.facts(),
+          facts: await container.backend.facts(),
           id: record.id,
           container: withIdMaps(record),
           args,
@@ -115,7 +117,10 @@ export function createExecs({ backend, images, files }: Context, announce: Annou
           privileged,
         });
         const attachOutput = input.attachStdout || input.attachStderr;
-        const running = await backend.exec(container.files.controlSocket, program, { attachOutput, attachStdin });
+        const running = await container.backend.exec(container.files.controlSocket, program, {
+          attachOutput,
+          attachStdin,
+        });
         Object.assign(exec, { process: running, pid: running.pid });
         if (exec.size !== undefined) running.resize(...exec.size);
         if (sink !== undefined) running.attach(sink);

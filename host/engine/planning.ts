@@ -1,6 +1,6 @@
 // A container's record → the request that the planning core takes.
 import { existsSync, readFileSync } from 'node:fs';
-import type { LogTarget, PlanFiles } from '../backend.ts';
+import type { Backend, LogTarget, PlanFiles } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import { planContainer } from '../core/plans.ts';
 import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
@@ -48,6 +48,7 @@ function joinPids({ host }: ContainerConfig, find: FindRunning): Record<string, 
 }
 
 export interface Planning {
+  backend: Backend;
   facts: HostFacts;
   network: PlanNetwork;
   image: Image;
@@ -63,7 +64,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
   const lower = context.images.layerPaths(planning.image);
   const fresh = record.state.startedAt === '';
   const accounts = fresh ? imageAccounts(config.imageId, lower) : readAccounts([files.upper, ...lower]);
-  const log = context.backend.capabilities.sameFiles ? logOf(config.host, files.log) : undefined;
+  const log = planning.backend.capabilities.sameFiles ? logOf(config.host, files.log) : undefined;
   return {
     id: record.id,
     facts: planning.facts,
@@ -86,7 +87,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       ...(log?.maxFiles === undefined ? {} : { logMaxFiles: log.maxFiles }),
       ...(log?.buffer === undefined ? {} : { logBuffer: log.buffer }),
       exitRecord: files.exitRecord,
-      init: context.backend.initProgram,
+      init: planning.backend.initProgram,
       emptyDirectory: context.files.emptyDirectory,
     },
     user: resolveUser(config.user, config.groupAdd ?? [], accounts),

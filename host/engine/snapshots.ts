@@ -6,6 +6,7 @@ import { familiarReference, parseReference } from '../image/reference.ts';
 import type { Change } from '../image/unpack.ts';
 import type { Image, ImageConfig } from '../types.ts';
 import type { Announce } from './container-events.ts';
+import { checkAble } from './abilities.ts';
 import type { Container } from './container.ts';
 import type { Context } from './context.ts';
 import type { Lifecycle } from './lifecycle/lifecycle.ts';
@@ -42,6 +43,7 @@ export function createSnapshots(
 
   return {
     async changes(container) {
+      checkAble(container, 'copies');
       const image = await images.find(container.record.config.imageId);
       const found = await images.changes(image, container.files.upper, files.scaffold);
       checkThere(container);
@@ -50,6 +52,7 @@ export function createSnapshots(
     async commit(container, { target, changes, config, pause: pauses, author, comment }) {
       const { record } = container;
       checkThere(container);
+      checkAble(container, 'copies');
       const parent = await images.find(record.config.imageId);
       const commit: Commit = {
         upper: container.files.upper,

@@ -2,7 +2,7 @@
 import { checkLogConfig } from '../../engine/logs/log-details.ts';
 import type { ContainerInput } from '../../engine/merge.ts';
 import { GantryError } from '../../errors.ts';
-import type { Healthcheck, HostConfig, PortBinding, RestartPolicy } from '../../types.ts';
+import type { Healthcheck, HostConfig, Isolation, PortBinding, RestartPolicy } from '../../types.ts';
 import { readEndpoints } from './endpoint-fields.ts';
 import { type Fields, readFields } from './fields.ts';
 import { readBinds, readMounts } from './mount-fields.ts';
@@ -80,6 +80,7 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
   const maskedPaths = host.texts('MaskedPaths');
   const readonlyPaths = host.texts('ReadonlyPaths');
   const shmSize = host.number('ShmSize');
+  const isolation = readIsolation(host);
   const given: HostConfig = {
     autoRemove: host.flag('AutoRemove'),
     resources: readResources(host, own),
@@ -126,6 +127,7 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
     ...(maskedPaths === undefined ? {} : { maskedPaths }),
     ...(readonlyPaths === undefined ? {} : { readonlyPaths }),
     logConfig: readLogConfig(host.child('LogConfig')),
+    ...(isolation === undefined ? {} : { isolation }),
   };
   checkRuntime(host);
   own.finish();
@@ -205,7 +207,14 @@ function checkRuntime(host: Fields): void {
     throw new GantryError('UNSUPPORTED', `Unknown or invalid runtime name: ${runtime}`, {
       hint: 'gantry is its own runtime; leave it out',
     });
+}
+
+/** Docker's field, with its words for Windows; "hyperv" is there what "vm" is here. */
+function readIsolation(host: Fields): Isolation | undefined {
   const isolation = host.text('Isolation');
-  if (!['', 'default', 'process'].includes(isolation))
-    throw new GantryError('UNSUPPORTED', `Cannot isolate by "${isolation}": not supported yet`);
+  if (isolation === '' || isolation === 'default') return undefined;
+  if (isolation === 'process' || isolation === 'vm' || isolation === 'wasm') return isolation;
+  throw new GantryError('INVALID_ARGUMENT', `Cannot isolate by "${isolation}"`, {
+    hint: 'One of default, process, vm, wasm',
+  });
 }

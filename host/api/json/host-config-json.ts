@@ -67,7 +67,7 @@ export function hostConfigJson({ config, idMaps }: ContainerRecord, links: strin
     ShmSize: Number(host.shmSize ?? 67108864),
     ...whereAny('Sysctls', host.sysctls),
     Runtime: 'gantry',
-    Isolation: '',
+    Isolation: host.isolation ?? '',
     CpuShares: resources.cpuShares ?? 0,
     Memory: Number(resources.memory ?? 0),
     NanoCpus: resources.nanoCpus ?? 0,

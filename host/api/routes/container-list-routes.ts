@@ -176,7 +176,7 @@ async function matcher(engine: Engine, filters: Filters): Promise<(record: Conta
           state.exitCode === Number(code) && state.startedAt !== '' && ['exited', 'dead'].includes(state.status),
       ) &&
       anyOf(filters.health, (health) => health === (state.health?.status ?? 'none')) &&
-      anyOf(filters.isolation, (isolation) => ['', 'default', 'process'].includes(isolation)) &&
+      anyOf(filters.isolation, (isolation) => isolation === (config.host.isolation ?? 'default')) &&
       isTask !== true &&
       (images === undefined || images.has(config.imageId)) &&
       anyOf(filters.volume, (volume) =>

@@ -1,6 +1,7 @@
 // What a container uses and runs: stats, top.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerStats } from '../../backend.ts';
+import { checkAble } from '../../engine/abilities.ts';
 import { type Container, runningProcess } from '../../engine/container.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { GantryError } from '../../errors.ts';
@@ -11,10 +12,10 @@ const INTERVAL_MS = 1000;
 
 export function usageRoutes(engine: Engine): Route[] {
   /** Undefined where it does not run. */
-  const read = async ({ record, running }: Container): Promise<ContainerStats | undefined> =>
+  const read = async ({ record, running, backend }: Container): Promise<ContainerStats | undefined> =>
     running === undefined
       ? undefined
-      : engine.backend.stats(record.id, record.config.host.cgroupParent, record.state.pid).catch((error: unknown) => {
+      : backend.stats(record.id, record.config.host.cgroupParent, record.state.pid).catch((error: unknown) => {
           if (error instanceof GantryError && error.code === 'INVALID_STATE') return undefined; // It has just ended.
           throw error;
         });
@@ -52,7 +53,8 @@ export function usageRoutes(engine: Engine): Route[] {
     const options = call.query.get('ps_args') || '-ef';
     checkOptions(options);
     runningProcess(container);
-    const { titles, rows } = await engine.backend
+    checkAble(container, 'processes');
+    const { titles, rows } = await container.backend
       .processTable(id, config.host.cgroupParent, options.split(' '))
       .catch((error: unknown) => {
         // It ended in the meantime, and its cgroup with it.

@@ -1,5 +1,5 @@
 // The end of a container's process: told at once, torn down, then restarted, removed or left.
-import type { Backend, Exit, RunningProcess } from '../../backend.ts';
+import type { Exit, RunningProcess } from '../../backend.ts';
 import type { Container } from '../container.ts';
 import { type Announce, announceNetworks } from '../container-events.ts';
 import type { Context } from '../context.ts';
@@ -28,7 +28,7 @@ export interface Exiting {
 }
 
 export function createExits({
-  context: { backend, events, networks, volumeMounts },
+  context: { events, networks, volumeMounts },
   announce,
   health,
   restarts,
@@ -93,7 +93,7 @@ export function createExits({
       container.settled.catch(() => {}).finally(() => ending.delete(container));
     },
     async missed(container) {
-      const exit = (await recordedExit(backend, container)) ?? lostExit();
+      const exit = (await container.backend.recordedExit(container.files.exitRecord)) ?? lostExit();
       exited(container, exit);
       await networks.release(container.record);
       await volumeMounts.release(container.record);
@@ -103,10 +103,6 @@ export function createExits({
       await Promise.allSettled([...ending].map(({ settled }) => settled));
     },
   };
-}
-
-function recordedExit(backend: Backend, { files }: Container): Promise<Exit | undefined> {
-  return backend.recordedExit(files.exitRecord);
 }
 
 function lostExit(): Exit {

@@ -1,6 +1,7 @@
 // Start, exit, restart, stop, kill, pause, remove: every change of a container's state. Read this file first.
 import type { RunningProcess } from '../../backend.ts';
 import { GantryError } from '../../errors.ts';
+import { checkAble } from '../abilities.ts';
 import { type Container, hasEnded, notRunning, runningProcess } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
@@ -37,7 +38,6 @@ export function createLifecycle(
   forget: (container: Container) => void,
   isMounted: (volume: string) => boolean,
 ): Lifecycle {
-  const { backend } = context;
   const parentOf = (container: Container): string => container.record.config.host.cgroupParent;
 
   const restarts: Restarts = createRestarts((container) =>
@@ -45,7 +45,7 @@ export function createLifecycle(
   );
   const removal = createRemoval(context, announce, forgetAll, isMounted);
   const exits = createExits({ context, announce, health, restarts, removal });
-  const stops = createStops(context, announce, restarts);
+  const stops = createStops(announce, restarts);
   const watch = (container: Container, running: RunningProcess): void => {
     exits.watch(container, running);
     if (container.record.state.status === 'running') health.watch(container);
@@ -74,16 +74,17 @@ export function createLifecycle(
   const pause = async (container: Container, passing: boolean): Promise<void> => {
     const { record } = container;
     const running = runningProcess(container);
+    checkAble(container, 'pause');
     if (record.state.status === 'paused')
       throw new GantryError('INVALID_STATE', `Container ${record.name} is already paused`);
     container.pausing = true;
     try {
       health.leave(container);
       await Promise.allSettled(container.entering);
-      await backend.pause(record.id, parentOf(container)).catch(async (error: unknown) => {
+      await container.backend.pause(record.id, parentOf(container)).catch(async (error: unknown) => {
         if (!(await hasEnded(running))) throw error;
       });
-      if (stops.isKilled(running)) await backend.unpause(record.id, parentOf(container)).catch(() => {});
+      if (stops.isKilled(running)) await container.backend.unpause(record.id, parentOf(container)).catch(() => {});
       else if (container.running === running) {
         container.change({ status: 'paused', ...(passing ? { pausedForCommit: true } : {}) });
         announce(container, 'pause');
@@ -120,7 +121,7 @@ export function createLifecycle(
         if (record.state.status !== 'paused')
           throw new GantryError('INVALID_STATE', `Container ${record.name} is not paused`);
         const { running } = container;
-        await backend.unpause(record.id, parentOf(container)).catch(async (error: unknown) => {
+        await container.backend.unpause(record.id, parentOf(container)).catch(async (error: unknown) => {
           if (running === undefined || !(await hasEnded(running))) throw error;
         });
         if (container.running === undefined) throw notRunning(container);
@@ -129,7 +130,7 @@ export function createLifecycle(
         health.watch(container);
         announce(container, 'unpause');
       }),
-    update: (container, update) => container.exclusively(() => updateContainer(context, announce, container, update)),
+    update: (container, update) => container.exclusively(() => updateContainer(announce, container, update)),
     async remove(container, { force, volumes: withVolumes }) {
       const { record } = container;
       // Who stops it gracefully at this moment need not be waited for.

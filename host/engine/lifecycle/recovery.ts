@@ -30,7 +30,7 @@ export interface Recovering {
 }
 
 export function createRecovery({ context, announce, exits, removal, watch }: Recovering): Recovery {
-  const { backend, networks, trash, volumeMounts, volumes } = context;
+  const { networks, trash, volumeMounts, volumes } = context;
   /** Their start was under way. */
   const starting = new Set<Container>();
 
@@ -53,7 +53,7 @@ export function createRecovery({ context, announce, exits, removal, watch }: Rec
   const ended = async (container: Container): Promise<void> => {
     const { files } = container;
     if (starting.has(container)) {
-      const exit = await backend.recordedExit(files.exitRecord);
+      const exit = await container.backend.recordedExit(files.exitRecord);
       if (exit === undefined) return neverRan(container);
       began(container, {
         pid: 0,
@@ -65,6 +65,7 @@ export function createRecovery({ context, announce, exits, removal, watch }: Rec
 
   /** The kernel knows whether it is frozen; what was not told to anybody before the engine died gives way to it. */
   const settlePause = async (container: Container): Promise<void> => {
+    const { backend } = container;
     const { id, config, state } = container.record;
     const parent = config.host.cgroupParent;
     const frozen = await backend.isPaused(id, parent);
@@ -77,6 +78,7 @@ export function createRecovery({ context, announce, exits, removal, watch }: Rec
 
   /** Limits are written again: some of them may be the old ones still. */
   const settleUpdate = async (container: Container): Promise<void> => {
+    const { backend } = container;
     const { id, config, updatedFrom } = container.record;
     if (updatedFrom === undefined) return;
     const { cgroupParent, resources } = config.host;
@@ -119,10 +121,11 @@ export function createRecovery({ context, announce, exits, removal, watch }: Rec
       return true;
     },
     async adopt(container) {
-      const { record, files } = container;
-      const facts = await backend.facts();
-      const teardown = planTeardown(facts, record.id, record.config, networks.recorded(record));
-      const recovery = { exitRecord: files.exitRecord, teardown };
+      const { record, files, backend } = container;
+      const teardown = backend.capabilities.kernel
+        ? planTeardown(await backend.facts(), record.id, record.config, networks.recorded(record))
+        : undefined;
+      const recovery = { exitRecord: files.exitRecord, ...(teardown === undefined ? {} : { teardown }) };
       const running = await backend.adopt(record.id, files.controlSocket, recovery);
       if (running === undefined) await ended(container);
       else {

@@ -37,7 +37,7 @@ export interface Starting {
 export type Begin = (container: Container) => Promise<boolean>;
 
 export function createStart({ context, find, others, announce, watch, discard }: Starting): Begin {
-  const { backend, events, images, networks, volumeMounts, volumes } = context;
+  const { events, images, networks, volumeMounts, volumes } = context;
 
   const failed = async (container: Container, error: unknown): Promise<void> => {
     const { record } = container;
@@ -52,7 +52,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
   };
 
   const begin: Begin = async (container) => {
-    const { record, files } = container;
+    const { record, files, backend } = container;
     if (container.removed) throw new GantryError('CONTAINER_NOT_FOUND', `No such container: ${record.name}`);
     if (record.state.status === 'paused')
       throw new GantryError('INVALID_STATE', 'Cannot start a paused container, try unpause instead');
@@ -89,7 +89,14 @@ export function createStart({ context, find, others, announce, watch, discard }:
       announceNetworks(events, record, 'connect');
       connected = true;
       const launch = async (place: string | undefined, again = true): Promise<RunningProcess> => {
-        const plan = planRecord(context, record, { facts, network: attachment.network, image, find, slot: place });
+        const plan = planRecord(context, record, {
+          backend,
+          facts,
+          network: attachment.network,
+          image,
+          find,
+          slot: place,
+        });
         record.warnings = [...attachment.warnings, ...plan.warnings];
         return backend
           .start(plan, {

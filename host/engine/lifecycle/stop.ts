@@ -2,7 +2,6 @@
 import type { RunningProcess } from '../../backend.ts';
 import { type Container, runningProcess } from '../container.ts';
 import type { Announce } from '../container-events.ts';
-import type { Context } from '../context.ts';
 import { SIGKILL, signalNumber } from '../signals.ts';
 import type { Restarts } from './restarts.ts';
 import { within } from './times.ts';
@@ -21,10 +20,10 @@ export interface Stops {
   killNow(container: Container): void;
 }
 
-export function createStops({ backend }: Context, announce: Announce, restarts: Restarts): Stops {
+export function createStops(announce: Announce, restarts: Restarts): Stops {
   const killed = new WeakSet<RunningProcess>();
 
-  const thaw = ({ record }: Container): Promise<void> =>
+  const thaw = ({ record, backend }: Container): Promise<void> =>
     backend.unpause(record.id, record.config.host.cgroupParent).catch(() => {});
 
   const send = (container: Container, running: RunningProcess, signal: number): void => {

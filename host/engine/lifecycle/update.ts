@@ -2,9 +2,9 @@
 import { planUpdate } from '../../core/plans.ts';
 import { GantryError } from '../../errors.ts';
 import type { Resources, RestartPolicy } from '../../types.ts';
+import { checkAble } from '../abilities.ts';
 import { type Container, hasEnded } from '../container.ts';
 import type { Announce } from '../container-events.ts';
-import type { Context } from '../context.ts';
 import { namedDevices } from '../planning.ts';
 
 export interface Update {
@@ -15,17 +15,18 @@ export interface Update {
 
 /** Returns warnings, sentences for the user. A change that is refused changes nothing. To be called exclusively. */
 export async function updateContainer(
-  { backend }: Context,
   announce: Announce,
   container: Container,
   { resources, restartPolicy }: Update,
 ): Promise<string[]> {
+  const { backend } = container;
   const { id, config } = container.record;
   const { host } = config;
   const refuse = (why: string): GantryError =>
     new GantryError('INVALID_STATE', `Cannot update container ${id}: ${why}`);
   if (restartPolicy !== undefined && restartPolicy.name !== 'no' && host.autoRemove)
     throw refuse('Restart policy cannot be updated because AutoRemove is enabled for the container');
+  if (Object.keys(resources).length > 0) checkAble(container, 'update');
   const before = host.resources;
   const conflict = conflictOf(before, resources);
   if (conflict !== undefined) throw refuse(conflict);
