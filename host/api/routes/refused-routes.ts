@@ -63,8 +63,13 @@ const build = refuse(
   ...['POST /build/cancel', 'POST /session', 'POST /grpc'],
 );
 
-const later = (what: string, ...operations: string[]): Route[] =>
-  refuse('UNSUPPORTED', `Cannot ${what}: not supported yet`, 'not yet', ...operations);
+const checkpoints = refuse(
+  'UNSUPPORTED',
+  'Cannot write a container to disk as it runs: that is work for CRIU, which gantry does not drive; "pause" keeps it in memory, "commit" keeps its files',
+  'CRIU is not driven',
+  ...['GET /containers/:id/checkpoints', 'POST /containers/:id/checkpoints'],
+  'DELETE /containers/:id/checkpoints/:checkpoint',
+);
 
 /** A row here goes without notice once a route of its own carries it out. */
 export function refusedRoutes(): Route[] {
@@ -72,8 +77,7 @@ export function refusedRoutes(): Route[] {
     ...swarm,
     ...plugins,
     ...build,
-    ...later('freeze a container to disk', 'GET /containers/:id/checkpoints', 'POST /containers/:id/checkpoints'),
-    ...later('freeze a container to disk', 'DELETE /containers/:id/checkpoints/:checkpoint'),
+    ...checkpoints,
     ...refuse(
       'UNSUPPORTED',
       'Cannot update a volume: only cluster volumes can be updated',

@@ -13,7 +13,8 @@ interface Inspected {
   State: { Running: boolean; Paused: boolean };
 }
 
-const CHECKPOINTS = 'containers are not checkpointed';
+const CHECKPOINTS =
+  'containers are not written to disk as they run: that is work for CRIU, which gantry does not drive';
 
 const detachKeys = {
   name: 'detach-keys',
