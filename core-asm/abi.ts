@@ -115,7 +115,7 @@ export const OP_NETLINK = 80;
 export const OP_PATCH32 = 81;
 /** send_terminal(fd): in the child: hand the pty's master to the supervisor. */
 export const OP_SEND_TERMINAL = 82;
-/** open_terminal(root fd, ptmx path): open ptmx, unlock, open its peer, make it controlling and fds 0–2; result: master fd. */
+/** open_terminal(root fd, ptmx path, rows or 0, columns): open ptmx, unlock, open its peer, make it controlling and fds 0–2; result: master fd. */
 export const OP_OPEN_TERMINAL = 83;
 /** stdio(root fd): in the child: fds 0–2 become the supervisor's pipes (stdin: the root's /dev/null unless SUPERVISE_STDIN). */
 export const OP_STDIO = 84;
@@ -193,7 +193,9 @@ export const OP_LOG_BUFFER = 110;
 export const OP_LOOP_DEVICE = 111;
 /** write_sysctl(root fd, path, data, length): as write_proc, by the procfs that is mounted in this root. */
 export const OP_WRITE_SYSCTL = 112;
-export const OP_END = 113;
+/** log_compress(): what is rotated becomes gzip, in PATH.1.gz and so on. After LOG. */
+export const OP_LOG_COMPRESS = 113;
+export const OP_END = 114;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;
@@ -284,3 +286,6 @@ export const PHASE_VALIDATE = 3;
 export const LOG_HEADER = 16;
 /** The frame does not end with a newline. */
 export const LOG_PARTIAL = 1;
+/** Where a compressed log's gzip header tells whose frames it has: u64 inode of the file, u64 time of its first frame. */
+export const LOG_ORIGIN = 16;
+export const LOG_ORIGIN_END = 32;

@@ -39,6 +39,8 @@ export interface LogTarget {
   maxSize?: number;
   /** Files that are kept of it. */
   maxFiles?: number;
+  /** What is rotated is compressed. */
+  compress?: boolean;
   /** Bytes that wait for it in memory, what is more is dropped; absent: the container waits. */
   buffer?: number;
 }

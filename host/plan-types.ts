@@ -132,6 +132,8 @@ export interface PlanPaths {
   log: string;
   logMaxSize?: number;
   logMaxFiles?: number;
+  /** What is rotated is compressed. */
+  logCompress?: boolean;
   /** Bytes that may wait to be written; absent: the container waits instead. */
   logBuffer?: number;
   exitRecord: string;
@@ -169,6 +171,8 @@ export interface ExecRequest {
   tty: boolean;
   openStdin: boolean;
   privileged: boolean;
+  /** Rows and columns. */
+  consoleSize?: [number, number];
 }
 
 /** "keeping kinds": a directory and something else do not take each other's place. */

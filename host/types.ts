@@ -235,6 +235,8 @@ export interface HostConfig {
   logConfig: LogConfig;
   /** Absent: the engine's own. */
   isolation?: Isolation;
+  /** Rows and columns that a terminal has from its first moment. */
+  consoleSize?: [number, number];
   runtime?: string;
 }
 

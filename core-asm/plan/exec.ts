@@ -70,7 +70,7 @@ export function planExec(program: ProgramWriter, request: Json, filter: Bytes): 
     .imm(O_PATH | O_CLOEXEC)
     .imm(0)
     .into();
-  connectStdio(program, root, terminal, false);
+  connectStdio(program, root, terminal, request.list('consoleSize'), false);
   ownStdio(program, request.child('user'), terminal || request.flag('openStdin'));
   program.op(OP_CLOSE).reg(root);
   becomeProcess(program, process, filter, filterFlags(request.strings('seccompFlags')));

@@ -7,6 +7,7 @@ import {
   OP_LAUNCH,
   OP_LOG,
   OP_LOG_BUFFER,
+  OP_LOG_COMPRESS,
   OP_NETLINK,
   OP_OPENAT,
   OP_PARK,
@@ -143,6 +144,7 @@ function supervise(program: ProgramWriter, request: Json): void {
   if (paths.str('controlSocket') != '') program.op(OP_CONTROL_SOCKET).str(paths.str('controlSocket'));
   if (paths.str('log') != '')
     program.op(OP_LOG).str(paths.str('log')).imm(paths.int('logMaxSize')).imm(paths.int('logMaxFiles'));
+  if (paths.flag('logCompress')) program.op(OP_LOG_COMPRESS);
   if (paths.int('logBuffer') > 0) program.op(OP_LOG_BUFFER).imm(paths.int('logBuffer'));
   if (paths.str('exitRecord') != '') program.op(OP_EXIT_RECORD).str(paths.str('exitRecord'));
 }
@@ -216,8 +218,9 @@ function becomeContainer(
       .because('--sysctl ' + sysctls.keys[i]);
   if (spec.str('hostname') != '') program.op(OP_SETHOSTNAME).content(spec.str('hostname'));
   if (spec.str('domainname') != '') program.op(OP_SETDOMAINNAME).content(spec.str('domainname'));
-  connectStdio(program, root, spec.child('process').flag('terminal'), true);
   const container = request.child('container');
+  const size = container.child('host').list('consoleSize');
+  connectStdio(program, root, spec.child('process').flag('terminal'), size, true);
   ownStdio(program, spec.child('process').child('user'), container.flag('tty') || container.flag('openStdin'));
   protectPaths(program, root, linux, request, cover);
   program.op(OP_WAIT).because('until the supervisor has connected the network');

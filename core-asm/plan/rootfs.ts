@@ -182,13 +182,24 @@ export function makeNode(program: ProgramWriter, directory: i32, path: string, d
     .imm(gid);
 }
 
+/** Rows, then columns; 0 where nobody has said how large the terminal is. */
+function sizeAt(size: Json[], index: i32): i64 {
+  return size.length == 2 ? size[index].integer : 0;
+}
+
 /** Fds 0–2: the supervisor's pipes, or a pty of the container's own devpts, which /dev/console shows too. */
-export function connectStdio(program: ProgramWriter, root: i32, terminal: bool, console: bool): void {
+export function connectStdio(program: ProgramWriter, root: i32, terminal: bool, size: Json[], console: bool): void {
   if (!terminal) {
     program.op(OP_STDIO).reg(root);
     return;
   }
-  const master = program.op(OP_OPEN_TERMINAL).reg(root).str('/dev/ptmx').into();
+  const master = program
+    .op(OP_OPEN_TERMINAL)
+    .reg(root)
+    .str('/dev/ptmx')
+    .imm(sizeAt(size, 0))
+    .imm(sizeAt(size, 1))
+    .into();
   program.op(OP_SEND_TERMINAL).reg(master);
   program.op(OP_CLOSE).reg(master);
   program.free(master);

@@ -13,6 +13,9 @@ export function specifyProcess(request: Json): Json {
   const user = request.child('user');
   const process = Json.object();
   process.set('terminal', Json.bool(container.flag('tty')));
+  const size = host.list('consoleSize');
+  if (container.flag('tty') && size.length == 2)
+    process.set('consoleSize', Json.object().set('height', size[0]).set('width', size[1]));
   process.set('user', specifyUser(user));
   process.set('args', Json.strings(argumentsOf(container)));
   const hostname = container.str('hostname', request.str('id').substring(0, 12));

@@ -32,7 +32,7 @@ export interface Exec {
   exitCode: number | undefined;
   process: RunningProcess | undefined;
   /** Rows and columns that its terminal got before it was there. */
-  size?: [number, number];
+  size: [number, number] | undefined;
 }
 
 export interface Execs {
@@ -76,6 +76,7 @@ export function createExecs({ images, files }: Context, announce: Announce): Exe
         pid: 0,
         exitCode: undefined,
         process: undefined,
+        size: undefined,
       };
       execs.set(exec.id, exec);
       tell(exec, 'exec_create');
@@ -104,6 +105,7 @@ export function createExecs({ images, files }: Context, announce: Announce): Exe
         const accounts = readAccounts([files.of(record.id).upper, ...lower]);
         const user = resolveUser(input.user || record.config.user, record.config.groupAdd ?? [], accounts);
         const { args, env, workingDir, tty, privileged, attachStdin } = input;
+        const planned = exec.size;
         const program = planExec({
           facts: await container.backend.facts(),
           id: record.id,
@@ -115,6 +117,7 @@ export function createExecs({ images, files }: Context, announce: Announce): Exe
           tty,
           openStdin: attachStdin,
           privileged,
+          ...(exec.size === undefined ? {} : { consoleSize: exec.size }),
         });
         const attachOutput = input.attachStdout || input.attachStderr;
         const running = await container.backend.exec(container.files.controlSocket, program, {
@@ -122,7 +125,7 @@ export function createExecs({ images, files }: Context, announce: Announce): Exe
           attachStdin,
         });
         Object.assign(exec, { process: running, pid: running.pid });
-        if (exec.size !== undefined) running.resize(...exec.size);
+        if (exec.size !== planned && exec.size !== undefined) running.resize(...exec.size);
         if (sink !== undefined) running.attach(sink);
         void running.exited.then(({ exitCode }) => {
           Object.assign(exec, { status: 'exited', exitCode, pid: 0, process: undefined });

@@ -7,6 +7,7 @@ import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts
 import type { ContainerConfig, HostConfig, Image } from '../types.ts';
 import type { Context } from './context.ts';
 import { withIdMaps } from './id-maps.ts';
+import { isTrue } from './logs/log-details.ts';
 import { planMounts } from './volumes/mounts.ts';
 import type { ContainerRecord, IdMaps } from './record.ts';
 import { imageAccounts, readAccounts, resolveUser } from './user.ts';
@@ -85,6 +86,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       log: log?.path ?? '',
       ...(log?.maxSize === undefined ? {} : { logMaxSize: log.maxSize }),
       ...(log?.maxFiles === undefined ? {} : { logMaxFiles: log.maxFiles }),
+      ...(log?.compress === true ? { logCompress: true } : {}),
       ...(log?.buffer === undefined ? {} : { logBuffer: log.buffer }),
       exitRecord: files.exitRecord,
       init: planning.backend.initProgram,
@@ -119,7 +121,7 @@ function shareableIpc(config: ContainerConfig): ContainerConfig {
 }
 
 /** What docker's "local" driver does without options. */
-const LOCAL_DEFAULTS = { 'max-size': '20m', 'max-file': '5' };
+const LOCAL_DEFAULTS = { 'max-size': '20m', 'max-file': '5', compress: 'true' };
 
 /** What the record's plan names of this host's files. */
 export function planFiles(context: Context, record: ContainerRecord, image: Image): PlanFiles {
@@ -146,14 +148,21 @@ export function logOf({ logConfig }: HostConfig, path: string): LogTarget | unde
 function logLimits({ type, config }: HostConfig['logConfig']): Omit<LogTarget, 'path'> {
   const options: Record<string, string> = type === 'local' ? { ...LOCAL_DEFAULTS, ...config } : config;
   const { 'max-size': size = '-1', 'max-file': files = '1' } = options;
+  const compress = isTrue(options.compress ?? 'false');
   if (!/^[1-9]\d*$/.test(files))
     throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-file "${files}": it must be 1 or more`);
+  if (compress && (size === '-1' || files === '1'))
+    throw new GantryError(
+      'INVALID_ARGUMENT',
+      'The log option compress cannot be true when max-file is less than 2 or max-size is not set',
+      { hint: 'Such as max-size=10m and max-file=3; or compress=false' },
+    );
   if (size === '-1') return {};
   const [, digits, suffix = ''] = /^(\d+)([kmg]?)b?$/i.exec(size) ?? [];
   if (digits === undefined || Number(digits) === 0)
     throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option max-size "${size}"`, { hint: 'Such as 10m' });
   const unit = 1000 ** ' kmg'.indexOf(suffix.toLowerCase() || ' ');
-  return { maxSize: Number(digits) * unit, maxFiles: Number(files) };
+  return { maxSize: Number(digits) * unit, maxFiles: Number(files), ...(compress ? { compress } : {}) };
 }
 
 /** Docker's, where nothing is said. */

@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, renameSync, rmSync, writevSync } from 'node:fs';
 import { LOG_HEADER, LOG_PARTIAL, STREAM_STDERR, STREAM_STDOUT } from '../../core-asm/abi.ts';
 import type { LogTarget } from '../backend.ts';
+import { compressLog, countRotation } from './compressed-log.ts';
 
 export interface LogFile {
   /** Never throws: a container does not end because its log cannot be written. */
@@ -12,7 +13,7 @@ export interface LogFile {
 const NEWLINE = 10;
 
 /** The file is made with its first frame. */
-export function openLog({ path, maxSize, maxFiles = 1 }: LogTarget): LogFile {
+export function openLog({ path, maxSize, maxFiles = 1, compress = false }: LogTarget): LogFile {
   let file: number | undefined;
   let size = 0;
 
@@ -24,16 +25,20 @@ export function openLog({ path, maxSize, maxFiles = 1 }: LogTarget): LogFile {
   };
   // path → path.1 → path.2 …; the oldest goes.
   const rotate = (): void => {
-    for (let index = maxFiles - 1; index > 0; index--) {
-      try {
-        renameSync(index > 1 ? `${path}.${index - 1}` : path, `${path}.${index}`);
-      } catch {
-        // There is none yet.
+    countRotation(path);
+    for (let index = maxFiles - 1; index > 0; index--)
+      for (const suffix of compress ? ['', '.gz'] : ['']) {
+        rmSync(`${path}.${index}${suffix}`, { force: true });
+        try {
+          renameSync(index > 1 ? `${path}.${index - 1}${suffix}` : `${path}${suffix}`, `${path}.${index}${suffix}`);
+        } catch {
+          // There is none yet.
+        }
       }
-    }
     if (maxFiles <= 1) rmSync(path, { force: true });
     close();
     file = open();
+    if (compress) void compressLog(path, maxFiles);
   };
   const close = (): void => {
     if (file !== undefined) closeSync(file);

@@ -130,6 +130,12 @@ describe.skipIf(whyNoDockerClient())("docker's client works on containers", () =
         'a\nb',
       ],
       ['-f --tail', 'docker restart says >&2; docker logs -f --tail 1 says', /b$/],
+      [
+        'over files that are compressed',
+        `docker run --name packed --log-opt max-size=20k --log-opt max-file=30 --log-opt compress=true box seq 5000 >/dev/null
+docker logs packed | cksum; seq 5000 | cksum; docker logs -n 1 packed`,
+        /^(.+)\n\1\n5000$/,
+      ],
       ['of nobody', 'docker logs ghost', { status: 1, err: 'Error response from daemon: No such container: ghost' }],
       [
         'of a driver that keeps none',

@@ -152,6 +152,11 @@ describe.skipIf(whyNoDockerClient())("docker's client runs containers", () => {
         'docker run --rm -m lots box',
         { status: 125, err: /invalid argument "lots" for "-m, --memory"/ },
       ],
+      [
+        '-t has the size of its terminal from its first moment',
+        'script -qec "stty rows 33 cols 111; docker run --rm -t box stty size" /dev/null',
+        /^33 111\r/,
+      ],
       ['-t has a terminal', 'script -qec "docker run --rm -it box tty" /dev/null', /\/dev\/pts\/0\r/],
       [
         '--detach-keys lets go',

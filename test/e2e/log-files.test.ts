@@ -1,7 +1,9 @@
 // The log of a container as files: rotation, reading over it, drivers and options that are refused.
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
 import { createInstallation, until } from '../helpers/cli.ts';
@@ -60,6 +62,47 @@ describe.skipIf(whyNoContainers())('the log', () => {
     await ok('start', 'runner');
     expect(await ok('logs', '-f', 'runner')).toBe(numbers(1, 900).join('\n'));
     await ok('rm', '-f', 'runner');
+  });
+
+  it('is compressed where it was rotated away, and is read as before', async () => {
+    const compressed = ['max-size=200k', 'max-file=40', 'compress=true'].flatMap((option) => ['--log-opt', option]);
+    // What repeats, what does not, runs longer than a match, lines beyond the window, and bytes of every kind.
+    const script = `i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo "line $i of many, with words that repeat"; done
+      head -c 700000 /dev/urandom; head -c 500000 /dev/zero; cat /bin/busybox | head -c 1500000; echo
+      i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo "$i again"; done`;
+    const id = await create('packed', compressed, `{ ${script}; } | tee /all`);
+    await finish('packed');
+    const names = files(id);
+    expect(names.length).toBeGreaterThan(12);
+    expect(names.filter((name) => !name.endsWith('.gz'))).toEqual(['output.log']);
+    let packed = 0;
+    for (const name of names.slice(1)) {
+      const path = join(here.dataRoot, 'containers', id, name);
+      execFileSync('gzip', ['-t', path]);
+      packed += statSync(path).size;
+      expect(gunzipSync(readFileSync(path)).length).toBeLessThanOrEqual(200_000);
+    }
+    expect(packed).toBeLessThan(1_900_000);
+    const all = join(here.dataRoot, 'all');
+    await ok('cp', 'packed:/all', all);
+    const shown = await buffer(here.start('logs', 'packed').stdout!);
+    expect(shown.equals(readFileSync(all))).toBe(true);
+    expect((await ok('logs', '--tail', '1500', 'packed')).split('\n')).toEqual(
+      numbers(501, 2000).map((number) => `${number} again`),
+    );
+    await ok('rm', 'packed');
+  });
+
+  it('is followed over rotations that are compressed, and goes on in a second life', async () => {
+    const script = 'i=0; while [ $i -lt 900 ]; do i=$((i+1)); echo $i; [ $((i % 30)) = 0 ] && sleep 0.02; done; true';
+    const options = ['max-size=2k', 'max-file=50', 'compress=true'].flatMap((option) => ['--log-opt', option]);
+    const id = await create('packer', options, script);
+    await ok('start', 'packer');
+    expect(await ok('logs', '-f', 'packer')).toBe(numbers(1, 900).join('\n'));
+    await finish('packer');
+    expect(await ok('logs', 'packer')).toBe([...numbers(1, 900), ...numbers(1, 900)].join('\n'));
+    expect(files(id).filter((name) => !name.endsWith('.gz'))).toEqual(['output.log']);
+    await ok('rm', 'packer');
   });
 
   it('counts lines, however they were written', async () => {
@@ -128,7 +171,9 @@ describe.skipIf(whyNoContainers())('the log', () => {
     expect(await ok('logs', 'local')).toBe('kept');
     expect(await ok('inspect', '-f', '{{.HostConfig.LogConfig.Type}}', 'local')).toBe('local');
     const { stdout } = await gantry('plan', '--log-driver', 'local', 'box', 'true');
-    expect(stdout).toMatch(/ log\(.*, 20000000, 5\)/);
+    expect(stdout).toMatch(/ log\(.*, 20000000, 5\)\n.* log_compress\(\)/);
+    const plain = await gantry('plan', '--log-driver', 'local', '--log-opt', 'compress=false', 'box', 'true');
+    expect(plain.stdout).not.toContain('log_compress');
     expect(files(id)).toEqual(['output.log']);
     await ok('rm', 'local');
   });
@@ -202,7 +247,13 @@ describe.skipIf(whyNoContainers())('the log', () => {
     [['--log-opt', 'colour=red'], "Unknown log opt 'colour' for json-file log driver"],
     [['--log-driver', 'local', '--log-opt', 'tag=x'], "Unknown log opt 'tag' for local log driver"],
     [['--log-opt', 'tag={{.Nothing}}'], 'Cannot read the log option tag: "{{.Nothing}}" is not known'],
-    [['--log-opt', 'compress=true'], 'Cannot carry out the log option "compress=true": not supported'],
+    [['--log-opt', 'compress=true'], 'compress cannot be true when max-file is less than 2 or max-size is not set'],
+    [
+      ['--log-opt', 'compress=true', '--log-opt', 'max-size=1m'],
+      'compress cannot be true when max-file is less than 2',
+    ],
+    [['--log-driver', 'local', '--log-opt', 'max-file=1'], 'compress cannot be true when max-file is less than 2'],
+    [['--log-opt', 'compress=perhaps'], 'Cannot read the log option compress "perhaps"'],
     [['--log-opt', 'mode=sometimes'], 'Cannot read the log option mode "sometimes"'],
     [['--log-opt', 'max-buffer-size=1m'], "max-buffer-size is only supported with 'mode=non-blocking'"],
     [

@@ -38,6 +38,17 @@ describe.skipIf(whyNoContainers() || whyNoTerminal())('at a terminal', () => {
     expect(await shell.exit).toBe(7);
   });
 
+  it('a program that asks before all else knows the size, in a container and beside its first', async () => {
+    const asking = gantry('run', '-t', '--name', 'asking', 'box', 'sh', '-c', 'stty size; exec sleep 60');
+    await asking.see(/^24 80\r/);
+    const beside = gantry('exec', '-t', 'asking', 'stty', 'size');
+    expect(await beside.exit).toBe(0);
+    expect(beside.shown).toMatch(/^24 80\r/);
+    expect(await ok('inspect', '-f', '{{.HostConfig.ConsoleSize}}', 'asking')).toBe('[24 80]');
+    await ok('rm', '-f', 'asking');
+    await asking.exit;
+  });
+
   it('Ctrl-C reaches the program and not the command', async () => {
     const shell = gantry(
       'run',

@@ -197,6 +197,10 @@ export const configurations: Record<string, Change> = {
   'shm size': host({ shmSize: '128m' }),
   user: user(1000, 1000, [10, 20]),
   terminal: container({ tty: true, openStdin: true }),
+  'terminal of a size': (request) => {
+    request.container.tty = true;
+    request.container.host.consoleSize = [40, 132];
+  },
   'stdin once': container({ openStdin: true, stdinOnce: true }),
   'working directory': container({ workingDir: '/srv/app' }),
   'environment and secrets': container({ env: ['A=1', 'DB_PASSWORD=hidden', 'PATH=/bin'] }),
@@ -212,5 +216,8 @@ export const configurations: Record<string, Change> = {
   },
   'log rotation': (request) => {
     Object.assign(request.paths, { logMaxSize: 1048576, logMaxFiles: 3 });
+  },
+  'log rotation, compressed': (request) => {
+    Object.assign(request.paths, { logMaxSize: 1048576, logMaxFiles: 3, logCompress: true });
   },
 };

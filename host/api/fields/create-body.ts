@@ -3,6 +3,7 @@ import { checkLogConfig } from '../../engine/logs/log-details.ts';
 import type { ContainerInput } from '../../engine/merge.ts';
 import { GantryError } from '../../errors.ts';
 import type { Healthcheck, HostConfig, Isolation, PortBinding, RestartPolicy } from '../../types.ts';
+import { readConsoleSize } from './console-size.ts';
 import { readEndpoints } from './endpoint-fields.ts';
 import { type Fields, readFields } from './fields.ts';
 import { readBinds, readMounts } from './mount-fields.ts';
@@ -77,6 +78,7 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
   // Before API 1.44 the address stood beside the networks: it is meant for the first one.
   const mac = config.text('MacAddress');
   if (mac) networks[networkMode] = { ...(networks[networkMode] ?? { aliases: [] }), macAddress: mac };
+  const consoleSize = readConsoleSize(host);
   const maskedPaths = host.texts('MaskedPaths');
   const readonlyPaths = host.texts('ReadonlyPaths');
   const shmSize = host.number('ShmSize');
@@ -128,10 +130,11 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
     ...(readonlyPaths === undefined ? {} : { readonlyPaths }),
     logConfig: readLogConfig(host.child('LogConfig')),
     ...(isolation === undefined ? {} : { isolation }),
+    ...(consoleSize === undefined ? {} : { consoleSize }),
   };
   checkRuntime(host);
   own.finish();
-  host.ignore('ContainerIDFile', 'ConsoleSize', 'Cgroup');
+  host.ignore('ContainerIDFile', 'Cgroup');
   return given;
 }
 

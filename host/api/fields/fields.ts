@@ -11,6 +11,7 @@ export interface Fields {
   texts(name: string): string[] | undefined;
   /** The same, where docker takes a lone string for a list of one: commands and capabilities. */
   textsOrOne(name: string): string[] | undefined;
+  numbers(name: string): number[];
   list(name: string): Fields[];
   map(name: string): Record<string, unknown>;
   textMap(name: string): Record<string, string>;
@@ -72,6 +73,11 @@ export function readFields(value: unknown, path: string): Fields {
     textsOrOne(name) {
       const found = take(name);
       return textsOf(name, typeof found === 'string' ? [found] : found);
+    },
+    numbers(name) {
+      const found = take(name) ?? [];
+      if (!Array.isArray(found) || !found.every(Number.isInteger)) throw wrong(at(name), 'a list of whole numbers');
+      return found as number[];
     },
     list(name) {
       const found = take(name) ?? [];

@@ -41,7 +41,7 @@ export function hostConfigJson({ config, idMaps }: ContainerRecord, links: strin
     AutoRemove: host.autoRemove,
     VolumeDriver: host.mounts.find(({ spelled }) => spelled !== undefined)?.volumeDriver ?? '',
     VolumesFrom: orNull(host.volumesFrom),
-    ConsoleSize: [0, 0],
+    ConsoleSize: host.consoleSize ?? [0, 0],
     CapAdd: orNull(host.capAdd),
     CapDrop: orNull(host.capDrop),
     CgroupnsMode: host.cgroupMode || 'private',

@@ -4,6 +4,7 @@ import { createDetachFilter, parseDetachKeys } from '../../detach-keys.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { checkStart } from '../../engine/exec.ts';
 import { size } from './container-routes.ts';
+import { readConsoleSize } from '../fields/console-size.ts';
 import { readFields } from '../fields/fields.ts';
 import { type Call, type Route, readJson, sendJson, sendNothing } from '../http.ts';
 import { hijack } from '../stream.ts';
@@ -24,7 +25,8 @@ export function execRoutes(engine: Engine): Route[] {
       privileged: fields.flag('Privileged'),
       detachKeys: fields.text('DetachKeys'),
     });
-    fields.ignore('ConsoleSize', 'Detach', 'ExecIDs', 'Container');
+    exec.size = readConsoleSize(fields) ?? exec.size;
+    fields.ignore('Detach', 'ExecIDs', 'Container');
     fields.finish();
     sendJson(call, { Id: exec.id }, 201);
   };
@@ -32,6 +34,7 @@ export function execRoutes(engine: Engine): Route[] {
   const start = async (call: Call): Promise<void> => {
     const exec = engine.execs.find(call.params.id!);
     const fields = readFields(await readJson(call), '');
+    exec.size = readConsoleSize(fields) ?? exec.size;
     if (fields.flag('Detach')) {
       await engine.execs.start(exec, undefined);
       sendNothing(call, 200);

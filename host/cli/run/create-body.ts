@@ -7,6 +7,7 @@ import { parseDevice, parseVolume } from './mount-flag.ts';
 import { parseMount } from './mount-option.ts';
 import { networking } from './network-flag.ts';
 import { parseExposed, parsePublished } from './ports.ts';
+import { terminalSize } from './session.ts';
 import { parseBytes, parseBytesOrUnlimited, parseDuration } from '../format/units.ts';
 
 function invalid(flag: string, text: string, reason: string): GantryError {
@@ -57,6 +58,7 @@ export function createBody(
     ...healthcheck(parsed),
     HostConfig: {
       ...resources(parsed),
+      ...(parsed.switch('tty') ? { ConsoleSize: terminalSize() } : {}),
       Binds: volumes.filter((volume) => volume.includes(':')),
       Mounts: parsed.list('mount').map(parseMount),
       Tmpfs: Object.fromEntries(

@@ -2,7 +2,7 @@
 import { type Command, MANY } from '../command.ts';
 import { readEnvironment } from './environment.ts';
 import { checkTerminal } from './run.ts';
-import { followSize, runSession } from './session.ts';
+import { followSize, runSession, terminalSize } from './session.ts';
 
 export const exec: Command = {
   usage: '[OPTIONS] CONTAINER COMMAND [ARG...]',
@@ -48,6 +48,7 @@ export const exec: Command = {
         User: parsed.value('user') ?? '',
         WorkingDir: parsed.value('workdir') ?? '',
         Privileged: parsed.switch('privileged'),
+        ...(tty ? { ConsoleSize: terminalSize() } : {}),
       },
     });
     if (detached) {

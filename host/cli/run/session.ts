@@ -78,6 +78,12 @@ function rawTerminal(): () => void {
   };
 }
 
+/** Rows and columns of ours, which the container's has from its first moment: zeros where there is none. */
+export function terminalSize(): [number, number] {
+  const { rows, columns } = process.stdout;
+  return process.stdout.isTTY ? [rows, columns] : [0, 0];
+}
+
 /** Keeps the size of the container's terminal that of ours. @param path "/containers/ID" or "/exec/ID". */
 export function followSize(api: Api, path: string): () => void {
   const send = (): void => {

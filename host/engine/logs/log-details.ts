@@ -23,13 +23,7 @@ export function checkLogConfig({ type, config }: LogConfig): void {
       throw new GantryError('INVALID_ARGUMENT', `Unknown log opt '${name}' for ${type} log driver`, {
         hint: `Known are ${known.join(', ')}`,
       });
-  const unsupported = (name: string, value: string, hint: string): void => {
-    if ((config[name] ?? value) !== value)
-      throw new GantryError('UNSUPPORTED', `Cannot carry out the log option "${name}=${config[name]}": not supported`, {
-        hint,
-      });
-  };
-  unsupported('compress', 'false', 'Rotated files stay as they are; limit them with max-size and max-file');
+  isTrue(config.compress ?? 'false');
   const { mode = 'blocking' } = config;
   if (!['blocking', 'non-blocking'].includes(mode))
     throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option mode "${mode}"`, {
@@ -42,6 +36,15 @@ export function checkLogConfig({ type, config }: LogConfig): void {
     );
   for (const name of ['labels-regex', 'env-regex']) expressionOf(config[name] ?? '', name);
   tagOf(config.tag ?? '', () => '');
+}
+
+/** The option "compress", as Go reads a boolean. @throws {GantryError} INVALID_ARGUMENT where it is none. */
+export function isTrue(text: string): boolean {
+  if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true;
+  if (['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text)) return false;
+  throw new GantryError('INVALID_ARGUMENT', `Cannot read the log option compress "${text}"`, {
+    hint: 'true, or false',
+  });
 }
 
 /** Name → value, in the order of names. */

@@ -1,10 +1,10 @@
 // Reads the log that a supervisor writes (frames of core-asm/abi.ts) as lines; follows it while the container runs.
 import { type FSWatcher, watch } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { type OpenFile, openFrom } from './log-files.ts';
 
 /** Sizes and offsets of a frame's header: u64 time, u32 length, u8 stream, u8 flags, u16 zero. */
-const HEADER = 16;
+const LOG_HEADER = 16;
 const STDERR = 2;
 const FRAME_MAX = 1 << 20;
 const NEWLINE = 10;
@@ -75,52 +75,25 @@ function lastLines(entries: LogEntry[], tail: number): LogEntry[] {
   return entries.slice(from);
 }
 
-/**
- * The log and what was rotated away, oldest first; `known` ends the search backwards. Newest is opened first: a rotation in
- * between then shows a file twice, and hides none.
- */
-async function openFrom(path: string, known?: number): Promise<FileHandle[]> {
-  const files: FileHandle[] = [];
-  const seen = new Set<number>();
-  for (let index = 0, missing = 0; missing < 2; index++) {
-    const file = await open(index === 0 ? path : `${path}.${index}`, 'r').catch(() => undefined);
-    if (file === undefined) {
-      missing++; // For an instant, a rotation leaves a name empty.
-      continue;
-    }
-    const { ino } = await file.stat();
-    if (ino !== known && !seen.has(ino)) files.unshift(file);
-    else await file.close();
-    if (ino === known) break;
-    seen.add(ino);
-  }
-  return files;
-}
-
 /** Whole frames from the position on; an incomplete one at the end is left for the next call. */
 async function* readFrames(
-  file: FileHandle,
+  file: OpenFile,
   position: { offset: number },
   { streams }: OpenLines,
 ): AsyncGenerator<LogEntry> {
   let held = Buffer.alloc(0);
-  const chunk = Buffer.alloc(1 << 16);
-  let at = position.offset;
-  for (;;) {
-    const { bytesRead } = await file.read(chunk, 0, chunk.length, at);
-    if (bytesRead === 0) return;
-    at += bytesRead;
-    held = Buffer.concat([held, chunk.subarray(0, bytesRead)]);
+  for await (const chunk of file.read(position.offset)) {
+    held = Buffer.concat([held, chunk]);
     let used = 0;
-    while (held.length - used >= HEADER) {
+    while (held.length - used >= LOG_HEADER) {
       const length = held.readUInt32LE(used + 8);
       if (length > FRAME_MAX) return; // Damaged from here on: nothing behind it can be found.
-      if (held.length - used < HEADER + length) break;
+      if (held.length - used < LOG_HEADER + length) break;
       const time = held.readBigUInt64LE(used);
       const stream = held.readUInt8(used + 12) === STDERR ? 'stderr' : 'stdout';
-      const data = Buffer.from(held.subarray(used + HEADER, used + HEADER + length));
-      used += HEADER + length;
-      position.offset += HEADER + length;
+      const data = Buffer.from(held.subarray(used + LOG_HEADER, used + LOG_HEADER + length));
+      used += LOG_HEADER + length;
+      position.offset += LOG_HEADER + length;
       for (const line of linesOf(data)) {
         yield { stream, at: time, data: line, continues: streams.has(stream) };
         if (line.at(-1) === NEWLINE) streams.delete(stream);
@@ -142,7 +115,7 @@ function* linesOf(data: Buffer): Generator<Buffer> {
 
 async function* followFrames(
   path: string,
-  files: FileHandle[],
+  files: OpenFile[],
   position: { offset: number },
   open: OpenLines,
   { follow, signal }: LogQuery,
@@ -166,7 +139,7 @@ async function* followFrames(
       const newest = files.at(-1);
       if (newest !== undefined) for await (const entry of readFrames(newest, at, open)) if (wanted(entry)) yield entry;
       if (signal?.aborted) return;
-      for (const file of await openFrom(path, newest && (await newest.stat()).ino)) {
+      for (const file of await openFrom(path, newest)) {
         // What was written to the old file between the last look and its rotation.
         const before = files.at(-1);
         if (before !== undefined)

@@ -67,6 +67,8 @@ struct runner {
     char *control_path, *log_path, *record_path;
     uint64_t log_max, log_size, log_buffer;
     uint32_t log_files;
+    bool log_compressed;
+    pid_t compressing;
     uint32_t supervise;
     bool launched;
     void (*warn)(struct runner *, uint32_t op, int error);
@@ -98,7 +100,7 @@ int64_t op_wait(struct runner *runner, uint32_t index);
 int64_t op_release(struct runner *runner);
 int64_t op_own_stdio(struct runner *runner, uid_t uid, gid_t gid);
 int64_t op_stdio(struct runner *runner, int root);
-int64_t op_open_terminal(int root, const char *path);
+int64_t op_open_terminal(int root, const char *path, int rows, int columns);
 int64_t op_execve(const char *file, char *args, size_t args_length, char *env, size_t env_length);
 // userns.c
 int64_t op_user_namespace(const char *uids, size_t uids_length, const char *gids, size_t gids_length);
@@ -139,11 +141,16 @@ int64_t op_control_socket(struct runner *runner, const char *path);
 int64_t op_resolver(const struct runner *runner, const char *path, const char *address, int port);
 // record.c
 int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t files);
+int64_t op_log_compress(struct runner *runner);
+// Afterwards every file of the log has its last name.
+void finish_log(struct runner *runner);
 // From any thread, but one: the log has one writer.
 void write_log(struct runner *runner, uint64_t time, int stream, const char *data, size_t length);
 void log_output(struct runner *runner, int stream, const char *data, size_t length);
 void write_record(const char *path, pid_t pid, uint32_t status, uint32_t flags, uint64_t started, uint64_t finished);
 uint64_t now_ns(void);
+// deflate.c: PATH becomes PATH.gz, by the process that is the result.
+pid_t compress_log(const char *path);
 // log_buffer.c
 int64_t op_log_buffer(struct runner *runner, uint64_t limit);
 bool hold_output(struct runner *runner, int stream, const char *data, size_t length);

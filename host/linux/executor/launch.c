@@ -265,7 +265,7 @@ int64_t op_own_stdio(struct runner *runner, uid_t uid, gid_t gid) {
 }
 
 // pts(4): a new pair of the container's own devpts becomes the controlling terminal.
-int64_t op_open_terminal(int root, const char *path) {
+int64_t op_open_terminal(int root, const char *path, int rows, int columns) {
     int master = open_in_root(root, path, O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
     if (master < 0)
         return master;
@@ -274,8 +274,9 @@ int64_t op_open_terminal(int root, const char *path) {
     int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
         return -errno;
+    struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
     setsid();
-    if (ioctl(slave, TIOCSCTTY, 0) || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
+    if ((rows && ioctl(slave, TIOCSWINSZ, &size)) || ioctl(slave, TIOCSCTTY, 0) || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
         return -errno;
     close(slave);
     return master;

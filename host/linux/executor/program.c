@@ -24,7 +24,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_PROC_PID_WRITE] = "isbn", [ABI_OP_ENSURE_DIR] = "isiii", [ABI_OP_ENSURE_FILE] = "isi",
     [ABI_OP_OPEN_IN_ROOT] = "isi", [ABI_OP_SYMLINK_IN_ROOT] = "iss", [ABI_OP_MKNOD_IN_ROOT] = "isiiii",
     [ABI_OP_SECCOMP] = "bni", [ABI_OP_EXECVE] = "sbnbn", [ABI_OP_NETLINK] = "ibn", [ABI_OP_PATCH32] = "pi",
-    [ABI_OP_SEND_TERMINAL] = "i", [ABI_OP_OPEN_TERMINAL] = "is", [ABI_OP_STDIO] = "i", [ABI_OP_BPF_DEVICE] = "ibn",
+    [ABI_OP_SEND_TERMINAL] = "i", [ABI_OP_OPEN_TERMINAL] = "isii", [ABI_OP_STDIO] = "i", [ABI_OP_BPF_DEVICE] = "ibn",
     [ABI_OP_REMOVE_CGROUP] = "s", [ABI_OP_CONTAINER_PIDFD] = "", [ABI_OP_SUPERVISE] = "ii",
     [ABI_OP_CONTROL_SOCKET] = "s", [ABI_OP_LOG] = "sii", [ABI_OP_EXIT_RECORD] = "s", [ABI_OP_OOM_EVENTS] = "s",
     [ABI_OP_REMOVE_TREE] = "is", [ABI_OP_MASK] = "isi", [ABI_OP_READ_ONLY_PATH] = "is", [ABI_OP_KILL_CGROUP] = "si",
@@ -33,6 +33,7 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_INODE_FLAGS] = "si", [ABI_OP_WRITE_LINES] = "isbn", [ABI_OP_RESOLVER] = "ssi",
     [ABI_OP_EMPTY_TREE] = "iss", [ABI_OP_MAKE_CGROUP] = "s", [ABI_OP_SWEEP_CGROUPS] = "s",
     [ABI_OP_WRITE_SYSCTL] = "isbn", [ABI_OP_LOG_BUFFER] = "i", [ABI_OP_LOOP_DEVICE] = "sibn",
+    [ABI_OP_LOG_COMPRESS] = "",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {

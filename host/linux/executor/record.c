@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 uint64_t now_ns(void) {
@@ -24,18 +25,42 @@ int64_t op_log(struct runner *runner, const char *path, uint64_t max, uint32_t f
     return 0; // The file is made with its first frame: a container that says nothing costs none.
 }
 
-// path → path.1 → path.2 …; the oldest goes.
+int64_t op_log_compress(struct runner *runner) {
+    runner->log_compressed = true;
+    return 0;
+}
+
+static void move_log(const char *path, uint32_t from, uint32_t to, const char *suffix) {
+    char old[4096], new[4096];
+    snprintf(old, sizeof old, from ? "%s.%u%s" : "%s", path, from, suffix);
+    snprintf(new, sizeof new, "%s.%u%s", path, to, suffix);
+    unlink(new);
+    rename(old, new);
+}
+
+// path → path.1 → path.2 …; the oldest goes. What is not yet compressed is waited for, as by docker.
 static void rotate(struct runner *runner) {
-    char from[4096], to[4096];
+    char first[4096];
+    finish_log(runner);
     for (uint32_t i = runner->log_files > 1 ? runner->log_files - 1 : 0; i > 0; i--) {
-        snprintf(to, sizeof to, "%s.%u", runner->log_path, i);
-        snprintf(from, sizeof from, i > 1 ? "%s.%u" : "%s", runner->log_path, i - 1);
-        rename(from, to);
+        move_log(runner->log_path, i - 1, i, "");
+        if (runner->log_compressed && i > 1)
+            move_log(runner->log_path, i - 1, i, ".gz");
     }
     if (runner->log_files <= 1)
         unlink(runner->log_path);
     close(runner->log);
     open_log(runner);
+    if (runner->log_compressed) {
+        snprintf(first, sizeof first, "%s.1", runner->log_path);
+        runner->compressing = compress_log(first);
+    }
+}
+
+void finish_log(struct runner *runner) {
+    if (runner->compressing > 0)
+        waitpid(runner->compressing, NULL, 0);
+    runner->compressing = 0;
 }
 
 void log_output(struct runner *runner, int stream, const char *data, size_t length) {

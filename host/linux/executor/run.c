@@ -97,7 +97,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_SEND_TERMINAL:
         send_report(runner, REPORT_TERMINAL, index, 0, FD(0));
         return 0;
-    case ABI_OP_OPEN_TERMINAL: return op_open_terminal(FD(0), TEXT(1));
+    case ABI_OP_OPEN_TERMINAL: return op_open_terminal(FD(0), TEXT(1), (int)NUMBER(2), (int)NUMBER(3));
     case ABI_OP_STDIO: return op_stdio(runner, FD(0));
     case ABI_OP_BPF_DEVICE: return op_bpf_device(FD(0), TEXT(1), SIZE(2));
     case ABI_OP_REMOVE_CGROUP: return op_remove_cgroup(TEXT(0));
@@ -107,6 +107,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_SUPERVISE: runner->supervise = (uint32_t)NUMBER(0); return 0;
     case ABI_OP_CONTROL_SOCKET: return op_control_socket(runner, TEXT(0));
     case ABI_OP_LOG_BUFFER: return op_log_buffer(runner, (uint64_t)NUMBER(0));
+    case ABI_OP_LOG_COMPRESS: return op_log_compress(runner);
     case ABI_OP_LOG: return op_log(runner, TEXT(0), (uint64_t)NUMBER(1), (uint32_t)NUMBER(2));
     case ABI_OP_EXIT_RECORD: return op_exit_record(runner, TEXT(0));
     case ABI_OP_OOM_EVENTS: return op_oom_events(runner, TEXT(0));

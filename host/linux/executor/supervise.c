@@ -312,6 +312,7 @@ static void finish(void) {
     if (runner.record_path)
         write_record(runner.record_path, runner.child, status, flags, started_at, finished);
     tear_down();
+    finish_log(&runner);
     tell_all(ABI_FRAME_TORN_DOWN, "", 0);
     leave();
 }
