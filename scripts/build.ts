@@ -36,7 +36,7 @@ await build({
         context.onEnd(() => {
           for (const name of ['core.wasm', 'erofs.wasm'])
             copyFileSync(join(root, 'host/core', name), join(root, 'dist', name));
-          copyFileSync(join(root, 'host/image/unzstd-worker.mjs'), join(root, 'dist/unzstd-worker.mjs'));
+          copyFileSync(join(root, 'host/image/decompress-worker.mjs'), join(root, 'dist/decompress-worker.mjs'));
         });
       },
     },

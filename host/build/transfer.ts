@@ -10,6 +10,7 @@ import { archiveIn, download, isAddress } from './files/additions.ts';
 import type { LayerDraft } from './files/layer-draft.ts';
 import { place, placeArchive, type Placement, readMode } from './files/place.ts';
 import { type Selected, select } from './files/select.ts';
+import { decompress } from '../image/decompress.ts';
 import { contentOf, type DirectoryNode, type FileNode, treeDigest } from './files/tree.ts';
 import { parseIgnoreFile } from './ignore.ts';
 import { readImageFiles } from './image-files.ts';
@@ -83,7 +84,7 @@ export async function readTransfer(
       for (const node of archives)
         await placeArchive(
           layer,
-          contentOf(node.content),
+          decompress(contentOf(node.content)),
           `Cannot unpack what ${instruction.text} names`,
           spool,
           placement,

@@ -1,11 +1,18 @@
-// gzip, zstd or nothing, told by the first bytes and not by what a media type claims.
+// gzip, bzip2, xz, zstd or nothing, told by the first bytes and not by what a media type claims.
 import * as zlib from 'node:zlib';
 import { GantryError } from '../errors.ts';
 
-const others: [Buffer, string][] = [
+const kinds: [Buffer, 'gzip' | 'zstd' | 'xz' | 'bzip2'][] = [
+  [Buffer.from([0x1f, 0x8b]), 'gzip'],
+  [Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'zstd'],
   [Buffer.from([0xfd, 0x37, 0x7a, 0x58]), 'xz'],
   [Buffer.from('BZh'), 'bzip2'],
 ];
+
+/** Node's own, from 22.15 on. */
+const { createZstdDecompress } = zlib as unknown as {
+  createZstdDecompress?: (options: typeof AHEAD) => NodeJS.ReadWriteStream;
+};
 
 type Bytes = AsyncIterable<Uint8Array>;
 
@@ -30,16 +37,11 @@ export async function* decompress(source: Bytes): AsyncGenerator<Uint8Array> {
     }
   })();
   try {
-    if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) yield* through(zlib.createGunzip(AHEAD), whole);
-    else if (head.length >= 4 && head.readUInt32LE(0) === 0xfd2fb528) yield* unzstd(whole);
-    else {
-      const other = others.find(([magic]) => head.subarray(0, magic.length).equals(magic))?.[1];
-      if (other !== undefined)
-        throw new GantryError('UNSUPPORTED', `Cannot read the archive: it is compressed with ${other}`, {
-          hint: 'gzip, zstd and uncompressed archives are read',
-        });
-      yield* whole;
-    }
+    const kind = kinds.find(([magic]) => head.subarray(0, magic.length).equals(magic))?.[1];
+    if (kind === undefined) yield* whole;
+    else if (kind === 'gzip') yield* through(zlib.createGunzip(AHEAD), whole);
+    else if (kind === 'zstd' && createZstdDecompress !== undefined) yield* through(createZstdDecompress(AHEAD), whole);
+    else yield* (await import('./decompress-in-thread.ts')).decompressInThread(kind, whole);
   } catch (cause) {
     if (cause instanceof GantryError || !isDataError(cause)) throw cause;
     throw new GantryError('INVALID_ARCHIVE', `Cannot decompress the layer: ${(cause as Error).message}`, {
@@ -51,12 +53,7 @@ export async function* decompress(source: Bytes): AsyncGenerator<Uint8Array> {
 
 function isDataError(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  return (
-    code.startsWith('Z_') ||
-    code.startsWith('ZSTD_') ||
-    error instanceof RangeError ||
-    /invalid zstd/i.test(String(error))
-  );
+  return /^(Z_|ZSTD_|DAMAGED_STREAM$|ERR_WORKER_OUT_OF_MEMORY$)/.test(code) || error instanceof RangeError;
 }
 
 async function* through(transform: zlib.Gunzip | NodeJS.ReadWriteStream, source: Bytes): AsyncGenerator<Uint8Array> {
@@ -65,17 +62,4 @@ async function* through(transform: zlib.Gunzip | NodeJS.ReadWriteStream, source:
   // The pipeline's failure destroys the transform, so the loop below throws it.
   pipeline(Readable.from(source, { objectMode: false, highWaterMark: 1 << 20 }), transform, () => {});
   for await (const chunk of transform) yield chunk as Uint8Array;
-}
-
-/** Node's own where it has one (22.15), else in a thread. */
-async function* unzstd(source: Bytes): AsyncGenerator<Uint8Array> {
-  const { createZstdDecompress } = zlib as unknown as {
-    createZstdDecompress?: (options: typeof AHEAD) => NodeJS.ReadWriteStream;
-  };
-  if (createZstdDecompress !== undefined) {
-    yield* through(createZstdDecompress(AHEAD), source);
-    return;
-  }
-  const { unzstdInThread } = await import('./unzstd.ts');
-  yield* unzstdInThread(source);
 }

@@ -8,7 +8,7 @@ import type { ContentStore, Ingest } from './content-store.ts';
 import { decompress } from './decompress.ts';
 import { emptyConfig, hostPlatform, type ParsedConfig, parsePlatform, writeImageConfig } from './image-config.ts';
 import { applyInstructions } from './instructions.ts';
-import { openUrl } from './registry/transport.ts';
+import { openUrl, withoutPassword } from './registry/transport.ts';
 import type { LayerStore } from './layer-store.ts';
 import { plainLayer } from './plain-layer.ts';
 
@@ -133,7 +133,7 @@ export async function importImage(
   const { layer, isEmpty } = await storeLayer(content.room.guard(decompress(tar)), content, layers, { compress: true });
   if (isEmpty) throw new GantryError('INVALID_ARCHIVE', 'Cannot import an image: the archive is empty');
   const created = new Date().toISOString();
-  const history = [{ created, comment: comment || `Imported from ${source}` }];
+  const history = [{ created, comment: comment || `Imported from ${withoutPassword(source)}` }];
   const id = await content.put(writeImageConfig({ platform, created, diffIds: [layer.diffId], config, history }));
   return { id, layers: [layer] };
 }

@@ -154,7 +154,8 @@ describe.skipIf(whyNoContainers()).each(['auto', 'directories'])('a hostile imag
       ['another digest', (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(512)]), /has the digest/],
       ['cut in the middle', (bytes: Buffer) => bytes.subarray(0, bytes.length >> 1), /cut short/],
       ['cut gzip', (bytes: Buffer) => gzipSync(bytes).subarray(0, 2000), /decompress|cut short|unexpected end/],
-      ['xz', () => Buffer.from('fd377a585a000004', 'hex'), /compressed with xz/],
+      ['cut xz', () => Buffer.from('fd377a585a000004', 'hex'), /invalid xz data: it is cut short/],
+      ['damaged bzip2', () => Buffer.from('BZh9 and no more of it'), /invalid bzip2 data/],
     ])('a layer of %s is refused', async (_name, damage, message) => {
       const plain = makeTar(base);
       const { status, stderr } = await load(dockerArchive([plain], { stored: [damage(plain)] }));

@@ -53,7 +53,7 @@ export async function download(
   }
 }
 
-/** Whether a file is an archive that ADD unpacks. @throws {GantryError} UNSUPPORTED where it is packed with xz or bzip2. */
+/** Whether a file is an archive that ADD unpacks. */
 export async function archiveIn({ content }: FileNode): Promise<boolean> {
   if (content.size < 20) return false;
   let head = Buffer.alloc(0);
@@ -62,8 +62,7 @@ export async function archiveIn({ content }: FileNode): Promise<boolean> {
       head = Buffer.concat([head, chunk]);
       if (head.length >= 512) break;
     }
-  } catch (error) {
-    if (error instanceof GantryError && error.code === 'UNSUPPORTED') throw error;
+  } catch {
     return false;
   }
   return head.length >= 512 && isTarHeader(head.subarray(0, 512));

@@ -105,11 +105,12 @@ export function createTransport(signal?: AbortSignal): Transport {
 /** The body of a GET of any address. @throws {GantryError} INVALID_ARGUMENT, REGISTRY_FAILED. */
 export async function openUrl(address: string): Promise<AsyncIterable<Uint8Array>> {
   const failed = (reason: string, cause?: unknown): GantryError =>
-    new GantryError('REGISTRY_FAILED', `Cannot download "${address}": ${reason}`, {
+    new GantryError('REGISTRY_FAILED', `Cannot download "${withoutPassword(address)}": ${reason}`, {
       hint: 'Check the address and the network; "-" reads the archive from standard input',
       cause,
     });
-  if (!URL.canParse(address)) throw new GantryError('INVALID_ARGUMENT', `Cannot read the address "${address}"`);
+  if (!URL.canParse(address))
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read the address "${withoutPassword(address)}"`);
   const transport = createTransport();
   const answer = await transport.send(new URL(address), { headers: {} }).catch((cause: NodeJS.ErrnoException) => {
     transport.close();
@@ -120,7 +121,18 @@ export async function openUrl(address: string): Promise<AsyncIterable<Uint8Array
     throw failed(`the server answered ${answer.status}`);
   }
   answer.body.once('close', () => transport.close());
-  return answer.body;
+  return (async function* () {
+    try {
+      yield* answer.body as AsyncIterable<Uint8Array>;
+    } catch (cause) {
+      throw failed(`the connection ended in the middle (${(cause as NodeJS.ErrnoException).code})`, cause);
+    }
+  })();
+}
+
+/** An address as messages may show it. */
+export function withoutPassword(address: string): string {
+  return address.replace(/^(\w+:\/\/[^/?#@:]*):[^/?#@]*@/, '$1:…@');
 }
 
 /** Bytes of a body, no more than so many. */

@@ -1,18 +1,41 @@
-// zstd for a Node that has none of its own (before 22.15): a decoder in WebAssembly, in a thread for each stream.
+// What Node cannot decompress: xz, bzip2, and zstd before 22.15. A thread for each stream, with decoders in WebAssembly or JavaScript.
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 
+export type ThreadKind = 'zstd' | 'xz' | 'bzip2';
+
 type Message = 'want' | 'done' | { error: string } | Uint8Array[];
+
+class DamagedStream extends Error {
+  readonly code = 'DAMAGED_STREAM';
+}
 
 /** Beside this file in the sources; one folder up from a chunk of the bundle. */
 function program(): URL {
-  const beside = new URL('./unzstd-worker.mjs', import.meta.url);
-  return existsSync(beside) ? beside : new URL('../unzstd-worker.mjs', import.meta.url);
+  const beside = new URL('./decompress-worker.mjs', import.meta.url);
+  return existsSync(beside) ? beside : new URL('../decompress-worker.mjs', import.meta.url);
 }
 
-/** The plain bytes of a zstd stream. @throws {Error} "invalid zstd data" or what it is cut short of; whatever `source` throws. */
-export async function* unzstdInThread(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const worker = new Worker(program(), { execArgv: [] });
+/** What its hostile streams may need at most: more ends the thread, and nothing but it. */
+const HEAP_MEGABYTES = 256;
+
+/** The plain bytes of a stream. @throws {DamagedStream} where it cannot be read; whatever `source` throws. */
+export async function* decompressInThread(
+  kind: ThreadKind,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  /** Counts what was sent: the thread waits for it to change. */
+  const arrivals = new Int32Array(new SharedArrayBuffer(4));
+  const worker = new Worker(program(), {
+    execArgv: [],
+    workerData: { kind, arrivals },
+    resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES },
+  });
+  const send = (message: Uint8Array | null | 'more'): void => {
+    worker.postMessage(message);
+    Atomics.add(arrivals, 0, 1);
+    Atomics.notify(arrivals, 0);
+  };
   const inbox = createInbox(worker);
   const wanted = createCounter();
   let isOver = false;
@@ -20,9 +43,9 @@ export async function* unzstdInThread(source: AsyncIterable<Uint8Array>): AsyncG
     for await (const chunk of source) {
       await wanted.take();
       if (isOver) return;
-      worker.postMessage(chunk);
+      send(chunk);
     }
-    worker.postMessage(null);
+    send(null);
   };
   feed().catch(inbox.fail);
   try {
@@ -31,9 +54,9 @@ export async function* unzstdInThread(source: AsyncIterable<Uint8Array>): AsyncG
       if (message === 'want') wanted.add();
       else if (message === 'done') return;
       else if (Array.isArray(message)) {
-        worker.postMessage('more');
+        send('more');
         yield* message;
-      } else throw new Error(`Invalid zstd data: ${message.error}`);
+      } else throw new DamagedStream(`invalid ${kind} data: ${message.error}`);
     }
   } finally {
     isOver = true;
