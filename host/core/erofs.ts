@@ -5,7 +5,6 @@ import { GantryError } from '../errors.ts';
 import { erofsRefusal } from './erofs-refusals.ts';
 
 interface ErofsExports {
-  memory: WebAssembly.Memory;
   next(): number;
   pointer(): number;
   length(): number;
@@ -31,6 +30,8 @@ export interface ErofsCore {
   ended(got: number): void;
   /** When all is done: bytes of the image, number of entries, bytes of regular files. */
   totals(): { size: number; entries: number; bytes: number };
+  /** Nothing is asked of it any more. */
+  close(): void;
 }
 
 let loaded: Promise<WebAssembly.Module> | undefined;
@@ -43,11 +44,31 @@ async function load(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(new Uint8Array(bytes));
 }
 
+const PAGE = 1 << 16;
+/** Of core-asm/erofs/asconfig.json. */
+const INITIAL_PAGES = 32;
+const KEPT_MOST = 64 * PAGE;
+
+/**
+ * That of the last image, where it is small: V8 keeps 10 GB of addresses for each memory, and where many images come one after
+ * the other it collects all garbage to get them back.
+ */
+let spare: WebAssembly.Memory | undefined;
+
+function takeMemory(): WebAssembly.Memory {
+  const memory = spare ?? new WebAssembly.Memory({ initial: INITIAL_PAGES });
+  if (spare !== undefined) new Uint8Array(spare.buffer).fill(0);
+  spare = undefined;
+  return memory;
+}
+
 export async function createErofsCore(): Promise<ErofsCore> {
   loaded ??= load();
-  const { exports } = await WebAssembly.instantiate(await loaded);
+  const compiled = await loaded;
+  const memory = takeMemory();
+  const { exports } = await WebAssembly.instantiate(compiled, { env: { memory } });
   const core = exports as unknown as ErofsExports;
-  const view = (pointer: number, length: number): Uint8Array => new Uint8Array(core.memory.buffer, pointer, length);
+  const view = (pointer: number, length: number): Uint8Array => new Uint8Array(memory.buffer, pointer, length);
 
   /** A refusal traps; an instance that has trapped is of no more use. */
   const guarded = <T>(call: () => T): T => {
@@ -68,5 +89,8 @@ export async function createErofsCore(): Promise<ErofsCore> {
     position: () => core.position(),
     ended: (got) => guarded(() => core.ended(got)),
     totals: () => ({ size: core.imageSize(), entries: core.entryCount(), bytes: core.fileBytes() }),
+    close: () => {
+      if (memory.buffer.byteLength <= KEPT_MOST) spare = memory;
+    },
   };
 }

@@ -47,6 +47,7 @@ export async function writeErofs(
     await file.discard();
     throw writeError(error as Error);
   } finally {
+    core.close();
     await stream.close();
   }
 }
