@@ -2,7 +2,8 @@
 import type { Container } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Draft } from '../image/builds.ts';
-import type { HostConfig } from '../types.ts';
+import { plainHostConfig } from '../engine/plain-host-config.ts';
+import type { HostConfig, LogConfig } from '../types.ts';
 import type { BuildRequest } from './build-request.ts';
 import type { Dockerfile } from './dockerfile/ast.ts';
 import type { DirectoryNode, Spool } from './files/tree.ts';
@@ -26,38 +27,7 @@ export interface BuildContext {
   epoch: number | undefined;
 }
 
-const host: HostConfig = {
-  autoRemove: true,
-  resources: {},
-  mounts: [],
-  volumesFrom: [],
-  networkMode: 'none',
-  ports: [],
-  publishAllPorts: false,
-  dns: [],
-  dnsSearch: [],
-  dnsOptions: [],
-  extraHosts: [],
-  restartPolicy: { name: 'no', maximumRetryCount: 0 },
-  capAdd: [],
-  capDrop: [],
-  privileged: false,
-  readonlyRootfs: false,
-  securityOpt: [],
-  tmpfs: {},
-  init: false,
-  ulimits: [],
-  devices: [],
-  sysctls: {},
-  pidMode: '',
-  ipcMode: '',
-  utsMode: '',
-  userMode: '',
-  cgroupMode: '',
-  cgroupParent: '',
-  oomScoreAdj: 0,
-  logConfig: { type: 'none', config: {} },
-};
+const NO_LOG: LogConfig = { type: 'none', config: {} };
 
 export interface ContainerWanted {
   draft: Draft;
@@ -79,7 +49,14 @@ export async function withContainer<T>(
   const container = await images.arrival(async () => {
     const image = await images.builds.stepImage(draft);
     const input = {
-      ...{ image, command, env, user, workingDir, host: { ...host, ...given } },
+      ...{
+        image,
+        command,
+        env,
+        user,
+        workingDir,
+        host: plainHostConfig({ autoRemove: true, logConfig: NO_LOG, ...given }),
+      },
       ...{ hostname: '', domainname: '', tty: false, openStdin: false, stdinOnce: false },
       ...{ attachStdin: false, attachStdout: true, attachStderr: true },
       ...{ labels: {}, exposedPorts: [], volumes: [], stopSignal: '' },

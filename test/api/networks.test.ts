@@ -107,6 +107,7 @@ describe.skipIf(whyNoContainers())('networks of the API', () => {
     ['POST', create, { Name: 'host' }, 403, 'Operation is not permitted on predefined host network'],
     ['POST', create, { Name: 'taken' }, 409, 'Network with name taken already exists'],
     ['POST', create, { Name: 'x', Driver: 'macvlan' }, 501, 'driver "macvlan": containers with addresses'],
+    ['POST', create, { Name: 'x', Driver: 'ipvlan' }, 501, 'driver "ipvlan": containers with addresses'],
     ['POST', create, { Name: 'x', Driver: 'overlay' }, 501, 'need a swarm'],
     ['POST', create, { Name: 'x', Driver: 'weave' }, 404, 'plugin "weave" not found'],
     ['POST', create, { Name: 'x', Driver: 'host' }, 403, 'Only one instance of "host" network is allowed'],

@@ -1,5 +1,6 @@
 // The container that is measured: default isolation, limits on memory, CPU and processes.
 import type { ContainerInput } from '../../host/engine/merge.ts';
+import { plainHostConfig } from '../../host/engine/plain-host-config.ts';
 
 export function containerInput(networkMode: string): ContainerInput {
   return {
@@ -20,37 +21,10 @@ export function containerInput(networkMode: string): ContainerInput {
     exposedPorts: [],
     volumes: [],
     stopSignal: '',
-    host: {
+    host: plainHostConfig({
       autoRemove: true,
       resources: { memory: 64 * 1024 ** 2, pidsLimit: 100, nanoCpus: 1e9 },
-      mounts: [],
-      volumesFrom: [],
       networkMode,
-      ports: [],
-      publishAllPorts: false,
-      dns: [],
-      dnsSearch: [],
-      dnsOptions: [],
-      extraHosts: [],
-      restartPolicy: { name: 'no', maximumRetryCount: 0 },
-      capAdd: [],
-      capDrop: [],
-      privileged: false,
-      readonlyRootfs: false,
-      securityOpt: [],
-      tmpfs: {},
-      init: false,
-      ulimits: [],
-      devices: [],
-      sysctls: {},
-      pidMode: '',
-      ipcMode: '',
-      utsMode: '',
-      userMode: '',
-      cgroupMode: '',
-      cgroupParent: '',
-      oomScoreAdj: 0,
-      logConfig: { type: 'json-file', config: {} },
-    },
+    }),
   };
 }

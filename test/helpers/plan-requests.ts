@@ -1,6 +1,6 @@
 // Plan requests for tests: one ordinary container on four kinds of host, and ways to vary it.
 import type { HostFacts, PlanRequest } from '../../host/plan-types.ts';
-import type { HostConfig } from '../../host/types.ts';
+import { plainHostConfig } from '../../host/engine/plain-host-config.ts';
 
 const v1Controllers = ['cpu', 'cpuacct', 'cpuset', 'memory', 'devices', 'freezer', 'blkio', 'pids'];
 
@@ -37,38 +37,6 @@ export function hostFacts(layout: 'v1' | 'v2', architecture: 'x86_64' | 'aarch64
 
 /** An ordinary container: `change` alters the request before it is planned. */
 export function planRequest(facts: HostFacts, change: (request: PlanRequest) => void = () => {}): PlanRequest {
-  const host: HostConfig = {
-    autoRemove: false,
-    resources: {},
-    mounts: [],
-    volumesFrom: [],
-    networkMode: 'none',
-    ports: [],
-    publishAllPorts: false,
-    dns: [],
-    dnsSearch: [],
-    dnsOptions: [],
-    extraHosts: [],
-    restartPolicy: { name: 'no', maximumRetryCount: 0 },
-    capAdd: [],
-    capDrop: [],
-    privileged: false,
-    readonlyRootfs: false,
-    securityOpt: [],
-    tmpfs: {},
-    init: false,
-    ulimits: [],
-    devices: [],
-    sysctls: {},
-    pidMode: '',
-    ipcMode: '',
-    utsMode: '',
-    userMode: '',
-    cgroupMode: '',
-    cgroupParent: '',
-    oomScoreAdj: 0,
-    logConfig: { type: 'json-file', config: {} },
-  };
   const request: PlanRequest = {
     id: '0123456789abcdef'.repeat(4),
     facts,
@@ -92,7 +60,7 @@ export function planRequest(facts: HostFacts, change: (request: PlanRequest) => 
       exposedPorts: [],
       volumes: [],
       stopSignal: 'SIGTERM',
-      host,
+      host: plainHostConfig(),
     },
     rootfs: {
       lower: ['/data/layers/b', '/data/layers/a'],
