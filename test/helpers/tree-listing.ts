@@ -36,9 +36,11 @@ function attributesOf(root: string): Map<string, string> {
   return found;
 }
 
+/** One for all files: they are read one after the other. */
+const buffer = Buffer.alloc(1 << 20);
+
 function digestOf(path: string): string {
   const hash = createHash('sha256');
-  const buffer = Buffer.alloc(1 << 20);
   const fd = openSync(path, 'r');
   try {
     for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) hash.update(buffer.subarray(0, got));
