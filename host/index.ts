@@ -14,10 +14,12 @@ export type { ContainerConfig, HostConfig, Image } from './types.ts';
 export interface OpenOptions {
   /** Default: GANTRY_DATA_ROOT, or the user's own directory. */
   dataRoot?: string | undefined;
+  /** Default: nothing is written. */
+  log?: Log;
 }
 
 /** Opens the engine in this process. @throws {GantryError} IN_USE where another engine has the data root. */
-export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
+export async function open({ dataRoot, log }: OpenOptions = {}): Promise<Engine> {
   const paths = enginePaths(dataRoot);
   const [
     { openEngine },
@@ -40,7 +42,7 @@ export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
   const layers = layerSetting(); // Before anything is made: it may be refused.
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o700 });
   const unpacker = createUnpacker(findExecutor());
-  const backend = await openBackend(paths, unpacker.pack);
+  const backend = await openBackend(paths, unpacker.pack, (text) => log?.warn(text));
   // What a virtual machine gets of layers is read on this side.
   const mounter = backend.capabilities.sameFiles
     ? createLayerMounter(backend)
@@ -60,6 +62,7 @@ export async function open({ dataRoot }: OpenOptions = {}): Promise<Engine> {
 async function openBackend(
   paths: EnginePaths,
   pack: (directory: string) => AsyncIterable<Uint8Array>,
+  warn: (text: string) => void,
   name = process.env.GANTRY_BACKEND || 'linux',
 ): Promise<Backend> {
   const { createBackendOn, createLinuxBackend } = await import('./linux/backend.ts');
@@ -80,6 +83,7 @@ async function openBackend(
     runRoot: paths.runRoot,
     mirrored: [files.containers, files.volumes, files.running, `${paths.dataRoot}/layers`],
     pack,
+    warn,
     drive: (machine, { initProgram, ended }) =>
       createBackendOn(machine, {
         connect: (listener) => openConnection(GUEST_EXECUTOR_SOCKET, listener, machine),
@@ -99,8 +103,6 @@ export interface ServeOptions extends OpenOptions {
   clientTimeoutMs?: number | undefined;
   /** End when nothing runs and nobody has asked for something for a while. */
   idleExit?: boolean;
-  /** Default: nothing is written. */
-  log?: Log;
   /** "HOST:PORT" or subnets that may be spoken to in http, or with any certificate. */
   insecureRegistries?: string[];
   /** "https://HOST", asked before docker.io. */
@@ -122,7 +124,7 @@ export async function serve(options: ServeOptions = {}): Promise<void> {
   configureRegistries({ insecure: options.insecureRegistries ?? [], mirrors: options.registryMirrors ?? [] });
   // Before the engine opens: what is wrong with an address needs no data root.
   const given = readAddresses(hosts, tls);
-  const engine = await open({ dataRoot });
+  const engine = await open({ dataRoot, log });
   const addresses = given.length > 0 ? given : [{ kind: 'unix' as const, path: engine.paths.socket }];
   for (const damage of engine.damaged) log.warn(damage);
   let server: ApiServer;

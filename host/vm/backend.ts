@@ -18,26 +18,29 @@ export interface VmBackendOptions {
   mirrored: string[];
   /** A directory's tree as a layer's tar. */
   pack(directory: string): AsyncIterable<Uint8Array>;
+  /** For the log. */
+  warn(text: string): void;
   /** Drives the kernel of a machine where an executor runs. @param ended called when nobody needs it any more. */
   drive(machine: Machine, executor: { initProgram: string; ended(): Promise<void> }): Backend;
 }
 
 export function createVmBackend(options: VmBackendOptions): Backend {
-  const { dataRoot, runRoot, mirrored, pack } = options;
+  const { dataRoot, runRoot, mirrored, pack, warn } = options;
   const provider = createProvider({
     directory: join(dataRoot, 'vm'),
     runDirectory: join(runRoot, 'vm'),
     settle: (machine) => askGuest(machine.channel, ['disk', dataRoot]),
+    warn,
   });
   const channel = async (): Promise<Channel> => (await provider.get()).channel;
   const machine = guestMachine(hostMachine().architecture, channel);
   const placement = createPlacement({ machine, channel, pack, mirrored });
-  const inner = options.drive(machine, { initProgram: GUEST_EXECUTOR, ended: () => provider.stop() });
+  const inner = options.drive(machine, { initProgram: GUEST_EXECUTOR, ended: () => provider.close(false) });
   let told = false;
 
   /** Once an engine: what did not work, and what is done instead. */
   const warnings = (): string[] => {
-    const { accelerator, failed } = provider.verdict ?? { accelerator: '', failed: {} };
+    const { accelerator, failed } = provider.current?.record.verdict ?? { accelerator: '', failed: {} };
     if (told || Object.keys(failed).length === 0) return [];
     told = true;
     return Object.entries(failed).map(
@@ -68,12 +71,13 @@ export function createVmBackend(options: VmBackendOptions): Backend {
     renewDirectories: async () => [],
     spread: async () => {},
     async checks(): Promise<Check[]> {
-      await provider.get();
-      const { accelerator = '', failed = {}, identity = '' } = provider.verdict ?? {};
+      const { verdict, ...machine } = (await provider.get()).record;
+      const { accelerator, failed, identity } = verdict;
       const reasons = Object.entries(failed).map(
         ([name, reason]) => `${name} does not work (${reason.replace(/\s*\n\s*/g, '; ')})`,
       );
-      const detail = [`guest by ${accelerator}`, ...reasons, identity].join('; ');
+      const size = `${machine.memoryMb} MB, ${machine.cpus} CPUs, ${machine.resumed ? 'resumed from a snapshot' : 'booted'}`;
+      const detail = [`guest by ${accelerator}`, size, ...reasons, identity].join('; ');
       if (reasons.length === 0) return [{ name: 'virtual machine', state: 'ok', detail }];
       const hint = `What was found is remembered: remove ${join(dataRoot, 'vm/accelerator.json')} to try again`;
       return [{ name: 'virtual machine', state: 'warning', detail, hint }];

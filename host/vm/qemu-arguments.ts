@@ -14,8 +14,14 @@ export interface GuestSpec {
   initramfs: string;
   disk: string;
   console: string;
-  /** Where the channel is: a unix socket that this process listens on, or on Windows a named pipe that QEMU makes. */
+  /** Where QEMU offers the channel: a unix socket, or on Windows a named pipe. */
   port: { socket: string } | { pipe: string };
+  /** Unix socket where QEMU takes commands; absent: nowhere. */
+  control?: string;
+  /** Instead of a boot the memory comes from the fd of this number. */
+  resumeFrom?: number;
+  /** UUID that tells the guest's kernel whether its memory is a copy: another one each time. Default: QEMU's choice. */
+  generation?: string;
 }
 
 interface MachineType {
@@ -24,7 +30,8 @@ interface MachineType {
   interpreted: string;
   console: string;
   kernelArguments: string;
-  devices: string[];
+  /** QEMU has the device that tells of copies. */
+  generation: boolean;
 }
 
 const machineTypes: Record<Architecture, MachineType> = {
@@ -34,9 +41,9 @@ const machineTypes: Record<Architecture, MachineType> = {
     console: 'ttyS0',
     // Under the interpreter neither calibrates in time.
     kernelArguments: 'no_timer_check tsc=reliable noreplace-smp',
-    devices: ['vmgenid,guid=auto'],
+    generation: true,
   },
-  aarch64: { machine: 'virt', interpreted: 'cortex-a72', console: 'ttyAMA0', kernelArguments: '', devices: [] },
+  aarch64: { machine: 'virt', interpreted: 'cortex-a72', console: 'ttyAMA0', kernelArguments: '', generation: false },
 };
 
 /** No reboot: a kernel that panics ends the machine. No self-tests of ciphers: they take a tenth of the boot. */
@@ -53,9 +60,11 @@ export function qemuArguments(spec: GuestSpec): string[] {
   const words = [`console=${type.console}`, kernelArguments, interpreted ? type.kernelArguments : ''];
   const port =
     'socket' in spec.port
-      ? `socket,id=port,path=${quoted(spec.port.socket)}`
+      ? `socket,id=port,path=${quoted(spec.port.socket)},server=on,wait=off`
       : `pipe,id=port,path=${quoted(spec.port.pipe)}`;
   const disk = 'if=none,id=data,format=qcow2,discard=unmap,detect-zeroes=unmap';
+  const control = spec.control === undefined ? [] : controlOptions(spec.control);
+  const generation = type.generation ? ['-device', `vmgenid,guid=${spec.generation ?? 'auto'}`] : [];
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-machine', type.machine, '-accel', acceleratorOption(spec)],
@@ -66,13 +75,22 @@ export function qemuArguments(spec: GuestSpec): string[] {
     ...['-drive', `${disk},file=${quoted(spec.disk)}`, '-device', 'virtio-blk-pci,drive=data'],
     ...['-object', 'rng-builtin,id=entropy', '-device', 'virtio-rng-pci,rng=entropy'],
     ...['-device', 'virtio-balloon-pci,free-page-reporting=on'],
-    ...type.devices.flatMap((device) => ['-device', device]),
+    ...generation,
+    ...control,
+    ...(spec.resumeFrom === undefined ? [] : ['-incoming', `fd:${spec.resumeFrom}`]),
   ];
 }
 
+function controlOptions(path: string): string[] {
+  return ['-chardev', `socket,id=control,path=${quoted(path)},server=on,wait=off`, '-mon', 'control,mode=control'];
+}
+
+/** Of code that was translated; QEMU's own measure, a gigabyte, it never gives back. */
+const TRANSLATED_MB = 128;
+
 function acceleratorOption({ accelerator, architecture }: GuestSpec): string {
   // One thread for all CPUs: with one each, QEMU 7.2 now and then runs stale code of a program that compiles as it runs (Node).
-  if (accelerator === 'tcg') return 'tcg,thread=single';
+  if (accelerator === 'tcg') return `tcg,thread=single,tb-size=${TRANSLATED_MB}`;
   // Interrupts are lost with the hypervisor's own controller on x86-64; on arm64 QEMU has no other.
   if (accelerator === 'whpx' && architecture === 'x86_64') return 'whpx,kernel-irqchip=off';
   return accelerator;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findQemu } from '../../host/vm/find-qemu.ts';
 import { prepareGuestFiles } from '../../host/vm/guest-files.ts';
 import { type Architecture, type GuestSpec, qemuProgram } from '../../host/vm/qemu-arguments.ts';
-import { bootMachine } from '../../host/vm/virtual-machine.ts';
+import { startMachine } from '../../host/vm/virtual-machine.ts';
 import { createInstallation } from '../helpers/cli.ts';
 import { guestImage } from './guest-image.ts';
 import { whyNoGuest } from './guest.ts';
@@ -20,12 +20,14 @@ describe.each(['x86_64', 'aarch64'] as const)('guests of %s', (architecture) => 
   describe.skipIf(whyNoGuest(architecture))('', () => {
     let directory: string;
     let spec: GuestSpec;
+    let log: string;
 
     beforeAll(() => {
       directory = mkdtempSync(join(tmpdir(), 'gantry-boots-'));
       const files = prepareGuestFiles(guestImage(architecture), join(directory, 'vm'), architecture);
       const paths = { console: join(directory, 'console.log'), port: { socket: join(directory, 'port') } };
       const size = { memoryMb: 512, cpus: 1 };
+      log = join(directory, 'qemu.log');
       spec = { host: 'linux', architecture, accelerator: 'tcg', ...size, ...files, ...paths };
     });
 
@@ -36,7 +38,7 @@ describe.each(['x86_64', 'aarch64'] as const)('guests of %s', (architecture) => 
       const times: number[] = [];
       for (let boot = 0; boot < (architecture === native ? BOOTS : 1); boot++) {
         const began = performance.now();
-        const machine = await bootMachine(qemu.path, spec, BOOT_MS);
+        const machine = await startMachine(qemu.path, spec, { log, deadlineMs: BOOT_MS });
         times.push(Math.round(performance.now() - began));
         const version = (await buffer(machine.channel.open(['read', '/proc/version']))).toString();
         expect(version).toMatch(/^Linux version \d/);
@@ -56,14 +58,16 @@ describe.each(['x86_64', 'aarch64'] as const)('guests of %s', (architecture) => 
 
     it('that do not answer in time are ended and told', async () => {
       const qemu = await findQemu(architecture, 'linux');
-      await expect(bootMachine(qemu.path, spec, 50)).rejects.toMatchObject({
+      await expect(startMachine(qemu.path, spec, { log, deadlineMs: 50 })).rejects.toMatchObject({
         code: 'BACKEND_UNAVAILABLE',
         message: expect.stringContaining('the guest did not answer in 0.05 s'),
       });
-      await expect(bootMachine(qemu.path, { ...spec, disk: '/absent' }, BOOT_MS)).rejects.toMatchObject({
+      await expect(
+        startMachine(qemu.path, { ...spec, disk: '/absent' }, { log, deadlineMs: BOOT_MS }),
+      ).rejects.toMatchObject({
         message: expect.stringMatching(/Could not open '\/absent'/),
       });
-      await expect(bootMachine('/absent/qemu', spec, BOOT_MS)).rejects.toMatchObject({
+      await expect(startMachine('/absent/qemu', spec, { log, deadlineMs: BOOT_MS })).rejects.toMatchObject({
         message: expect.stringMatching(/QEMU did not start: .*ENOENT/),
       });
     });

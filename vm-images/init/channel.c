@@ -6,8 +6,7 @@
 #define PORT_BUFFER (2 * PAYLOAD_MAX)
 
 static int port;
-static bool greeted;
-static int patience = 60000; // ms
+static bool greeted, away;
 static struct buffer outgoing;
 struct stream *streams;
 size_t stream_count;
@@ -96,6 +95,26 @@ void end_stream(struct stream *stream, uint32_t status) {
     free(stream->path);
     free(stream->pending.bytes);
     *stream = (struct stream){.in = -1, .out = -1, .error = -1};
+}
+
+// All that was under way was between this guest and a host that is not there any more.
+static void lose_host(void) {
+    for (size_t i = 0; i < stream_count; i++)
+        if (streams[i].id)
+            end_stream(&streams[i], 0);
+    outgoing.from = outgoing.length = 0;
+    greeted = false;
+}
+
+bool channel_is_away(void) { return away; }
+
+// Only now, or each byte that comes would be a signal, too.
+static void set_away(bool now) {
+    if (away == now)
+        return;
+    away = now;
+    int flags = fcntl(port, F_GETFL);
+    fcntl(port, F_SETFL, away ? flags | O_ASYNC : flags & ~O_ASYNC);
 }
 
 // Over when nothing more can come: output at its end and its process, if it is one, reaped; or the host wants no more of it.
@@ -199,18 +218,37 @@ static uint32_t number_of(const char *payload, uint32_t length) {
     return number;
 }
 
+static void greet(const char *payload, uint32_t length) {
+    struct greeting host;
+    if (length != sizeof host || memcmp(payload, CHANNEL_MAGIC, sizeof host.magic))
+        give_up("another host's greeting");
+    memcpy(&host, payload, sizeof host);
+    lose_host(); // It may be another one than before.
+    greeted = true;
+    add_entropy(host.seed, sizeof host.seed);
+    set_clock(host.nanoseconds);
+    struct { char magic[8]; uint32_t version; uint64_t nonce; } __attribute__((packed)) answer = {.version = CHANNEL_VERSION, .nonce = host.nonce};
+    memcpy(answer.magic, CHANNEL_MAGIC, sizeof answer.magic);
+    send_frame(0, HELLO, 0, &answer, sizeof answer);
+}
+
 static void take(const struct frame *frame, char *payload) {
     struct stream *stream = frame->stream ? find(frame->stream) : NULL;
     if (frame->type == HELLO) {
+        greet(payload, frame->length);
+    } else if (!greeted) {
+        give_up("a frame before the greeting");
+    } else if (frame->type == CLOCK) {
         uint64_t now;
         if (frame->length != sizeof now)
-            give_up("another host's greeting");
+            give_up("a frame of another length");
         memcpy(&now, payload, sizeof now);
-        greeted = true;
-        set_clock(now);
+        keep_clock(now);
     } else if (frame->type == OPEN) {
+        char next = payload[frame->length];
         payload[frame->length] = 0;
         open_stream(frame->stream, payload, frame->length);
+        payload[frame->length] = next;
     } else if (!stream) {
         return; // It has just ended here.
     } else if (frame->type == DATA) {
@@ -234,46 +272,84 @@ static void take(const struct frame *frame, char *payload) {
         give_up("a frame of an unknown type");
 }
 
-void channel_start(int fd) {
-    struct { char magic[8]; uint32_t version; } hello = {.version = CHANNEL_VERSION};
-    memcpy(hello.magic, CHANNEL_MAGIC, sizeof hello.magic);
-    port = fd;
-    fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
-    send_frame(0, HELLO, 0, &hello, 12);
-    channel_flush();
+static char held[2 * (FRAME_HEADER + PAYLOAD_MAX)];
+static size_t held_from, held_length;
+static bool skipping;
+
+// A host that takes over knows not where the one before has stopped: it sends zeros, longer than any frame, then the magic.
+static bool skip(void) {
+    while (held_length && !held[held_from])
+        held_from++, held_length--;
+    if (held_length < sizeof CHANNEL_MAGIC - 1)
+        return false;
+    if (memcmp(held + held_from, CHANNEL_MAGIC, sizeof CHANNEL_MAGIC - 1))
+        give_up("what follows the zeros is no magic");
+    held_from += sizeof CHANNEL_MAGIC - 1, held_length -= sizeof CHANNEL_MAGIC - 1;
+    skipping = false;
+    return true;
+}
+
+// The next frame that is whole, if there is one; false where more is needed.
+static bool take_one(void) {
+    struct frame frame;
+    if (skipping && !skip())
+        return false;
+    if (held_length < FRAME_HEADER)
+        return false;
+    memcpy(&frame, held + held_from, sizeof frame);
+    if (frame.type == PAD) {
+        lose_host();
+        skipping = true;
+        return true;
+    }
+    if (frame.length > PAYLOAD_MAX)
+        give_up("a frame is too long");
+    if (held_length < FRAME_HEADER + frame.length)
+        return false;
+    char *payload = held + held_from + FRAME_HEADER;
+    held_from += FRAME_HEADER + frame.length, held_length -= FRAME_HEADER + frame.length;
+    take(&frame, payload);
+    return true;
+}
+
+// False where nothing came.
+static bool receive(void) {
+    if (held_length)
+        memmove(held, held + held_from, held_length);
+    held_from = 0;
+    ssize_t got = read(port, held + held_length, sizeof held - 1 - held_length);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    if (got <= 0) {
+        if (greeted)
+            host_gone();
+        lose_host();
+        held_length = 0;
+        skipping = false;
+        if (!away) {
+            set_away(true);
+            return receive(); // It may have come before the signal was asked for.
+        }
+        return false;
+    }
+    set_away(false);
+    held_length += (size_t)got;
+    return true;
 }
 
 void channel_read(void) {
-    static char held[FRAME_HEADER + PAYLOAD_MAX + 1];
-    static size_t length;
-    struct frame frame;
-    for (int frames = 0; frames < 64;) {
-        size_t wanted = FRAME_HEADER;
-        if (length >= FRAME_HEADER) {
-            memcpy(&frame, held, sizeof frame);
-            wanted += frame.length;
-        }
-        if (length < wanted) {
-            ssize_t got = read(port, held + length, wanted - length);
-            if (got < 0 && (errno == EAGAIN || errno == EINTR))
-                return;
-            if (got == 0 && !greeted && patience-- > 0) { // The driver does not know yet that the host is there.
-                usleep(1000);
-                return;
-            }
-            if (got <= 0)
-                power_off(); // The host is gone: no machine outlives who started it.
-            length += (size_t)got;
-        }
-        if (length < FRAME_HEADER)
-            continue;
-        memcpy(&frame, held, sizeof frame);
-        if (frame.length > PAYLOAD_MAX)
-            give_up("a frame is too long");
-        if (length < FRAME_HEADER + frame.length)
-            continue;
-        length = 0;
-        frames++;
-        take(&frame, held + FRAME_HEADER);
-    }
+    for (int frames = 0; frames < 64; frames++)
+        if (!take_one() && !receive())
+            return;
+}
+
+// Without waiting for more than the greeting, which is there as soon as the driver knows of the host.
+void channel_start(int fd) {
+    port = fd;
+    fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
+    fcntl(port, F_SETOWN, getpid());
+    for (int tries = 0; tries < 1000 && !greeted; tries++)
+        if (!take_one() && !receive())
+            usleep(1000);
+    channel_flush();
 }

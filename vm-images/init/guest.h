@@ -10,18 +10,21 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#define CHANNEL_VERSION 1
+#define CHANNEL_VERSION 2
 #define CHANNEL_MAGIC "gantryvm"
 #define FRAME_HEADER 12
 #define PAYLOAD_MAX 32768
 #define WINDOW_BYTES 262144
 #define STREAMS_MAX 1024
 
-enum { HELLO = 1, OPEN = 2, DATA = 3, WINDOW = 4, END = 5, CLOSE = 6 };
+enum { PAD = 0, HELLO = 1, OPEN = 2, DATA = 3, WINDOW = 4, END = 5, CLOSE = 6, CLOCK = 7 };
 enum { LANE_MAIN = 0, LANE_ERROR = 1 };
 
 struct frame { uint32_t stream, length; uint8_t type, lane; uint16_t zero; };
 _Static_assert(sizeof(struct frame) == FRAME_HEADER, "frames are laid out as protocol.ts says");
+
+struct greeting { char magic[8]; uint64_t nonce, nanoseconds; uint8_t seed[32]; };
+_Static_assert(sizeof(struct greeting) == 56, "the host's greeting is laid out as protocol.ts says");
 
 struct buffer { uint8_t *bytes; size_t from, length, capacity; };
 
@@ -46,6 +49,7 @@ void give_up(const char *what) __attribute__((noreturn));
 // channel.c
 void channel_start(int port);
 void channel_read(void);
+bool channel_is_away(void);
 void channel_flush(void);
 bool channel_wants_room(void);
 bool channel_has_room(void);
@@ -58,8 +62,15 @@ void settle(struct stream *stream);
 // services.c: opens what the host asks for, by name; errno where it does not work.
 int open_service(struct stream *stream, char **words, int count);
 void finish_file(struct stream *stream);
+// self.c: what this machine is and knows of the world: the host says it, again after each resume.
 void set_clock(uint64_t nanoseconds);
+void keep_clock(uint64_t nanoseconds);
+void add_entropy(const uint8_t *seed, size_t length);
+int set_identity(const char *identity);
+extern pid_t executor;
+bool is_idle(void);
 // loop.c
 void serve(int port) __attribute__((noreturn));
 // init.c
 void power_off(void) __attribute__((noreturn));
+void host_gone(void);

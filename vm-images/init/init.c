@@ -15,6 +15,9 @@ void power_off(void) {
     _exit(1);
 }
 
+// Containers run on, and another one may come.
+void host_gone(void) {}
+
 void give_up(const char *what) {
     dprintf(2, "gantry-init: %s: %s\n", what, strerror(errno));
     power_off();
@@ -37,6 +40,7 @@ static void load_modules(const char *list) {
         if (file < 0 || (syscall(SYS_finit_module, file, "", 0) && errno != EEXIST))
             give_up(path);
         close(file);
+        unlink(path); // What is loaded need not lie in memory twice.
     }
     if (order)
         fclose(order);
@@ -89,7 +93,8 @@ static void start_executor(void) {
     char word[6];
     if (pipe2(lifeline, O_CLOEXEC) || pipe2(output, O_CLOEXEC))
         give_up("pipe");
-    if (fork() == 0) {
+    executor = fork();
+    if (executor == 0) {
         static char *arguments[] = {"gantry-executor", "serve", EXECUTOR_SOCKET, NULL}, *environment[] = {NULL};
         dup2(lifeline[0], 0);
         dup2(output[1], 1);

@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 // Orphans of containers end here too.
 static void reap(void) {
@@ -31,8 +32,23 @@ static void connected(struct stream *stream) {
     feed(stream);
 }
 
+#define PATIENCE 60 // s
+
+// No machine waits for a host where nothing is left to wait for.
+static void wait_for_host(void) {
+    static time_t since;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!channel_is_away() || !is_idle())
+        since = 0;
+    else if (!since)
+        since = now.tv_sec;
+    else if (now.tv_sec - since > PATIENCE)
+        power_off();
+}
+
 // Three entries a stream: in, out, error.
-static void turn(int port, int children) {
+static void turn(int port, int signals) {
     static struct pollfd polled[3 * STREAMS_MAX + 2];
     static size_t first;
     size_t count = stream_count;
@@ -44,9 +60,11 @@ static void turn(int port, int children) {
         polled[3 * i + 1] = (struct pollfd){readable ? stream->out : -1, POLLIN, 0};
         polled[3 * i + 2] = (struct pollfd){readable ? stream->error : -1, POLLIN, 0};
     }
-    polled[3 * count] = (struct pollfd){port, (short)(POLLIN | (channel_wants_room() ? POLLOUT : 0)), 0};
-    polled[3 * count + 1] = (struct pollfd){children, POLLIN, 0};
-    if (poll(polled, (nfds_t)(3 * count + 2), -1) < 0)
+    // A port without a host is readable without end: its coming is a signal.
+    bool away = channel_is_away();
+    polled[3 * count] = (struct pollfd){away ? -1 : port, (short)(POLLIN | (channel_wants_room() ? POLLOUT : 0)), 0};
+    polled[3 * count + 1] = (struct pollfd){signals, POLLIN, 0};
+    if (poll(polled, (nfds_t)(3 * count + 2), away ? 1000 : -1) < 0)
         return;
     if (polled[3 * count].revents & POLLOUT)
         channel_flush();
@@ -66,22 +84,24 @@ static void turn(int port, int children) {
     }
     if (polled[3 * count + 1].revents) {
         struct signalfd_siginfo ignored;
-        while (read(children, &ignored, sizeof ignored) > 0)
+        while (read(signals, &ignored, sizeof ignored) > 0)
             ;
         reap();
     }
-    if (polled[3 * count].revents & (POLLIN | POLLHUP | POLLERR))
+    if (away || polled[3 * count].revents & (POLLIN | POLLHUP | POLLERR))
         channel_read();
+    wait_for_host();
     channel_flush();
 }
 
 void serve(int port) {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, NULL);
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGCHLD);
+    sigaddset(&wanted, SIGIO);
+    sigprocmask(SIG_BLOCK, &wanted, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int children = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    int signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     for (;;)
-        turn(port, children);
+        turn(port, signals);
 }

@@ -1,27 +1,23 @@
 // What the host can ask for: "unix PATH", "tcp ADDRESS PORT", "run ARGUMENT…" (the executor), "read PATH", "list PATH", "stat PATH",
-// "write PATH MODE", "mkdir MODE PATH…", "disk DIRECTORY" and "off".
+// "write PATH MODE", "mkdir MODE PATH…", "disk DIRECTORY", "identity HEX", "spare" and "off".
 #include "guest.h"
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
-#include <time.h>
 
 #define DATA_DISK "/dev/vda"
 #ifndef EXECUTOR // Another one only in tests.
 #define EXECUTOR "/bin/gantry-executor"
 #endif
-
-void set_clock(uint64_t nanoseconds) {
-    struct timespec now = {(time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u)};
-    clock_settime(CLOCK_REALTIME, &now);
-}
 
 static int open_unix(struct stream *stream, const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -175,10 +171,28 @@ static int make_all(char **paths, mode_t mode) {
     return 0;
 }
 
+// What an earlier machine has read of it is in no snapshot; that this holds does not depend on when the kernel lets go of it.
+static void forget_disk(void) {
+    int disk = open(DATA_DISK, O_RDONLY | O_CLOEXEC);
+    if (disk < 0)
+        return;
+    ioctl(disk, BLKFLSBUF);
+    close(disk);
+}
+
 static int mount_disk(char *directory) {
     int error = make_directories(directory, 0700);
+    forget_disk();
     if (!error && mount(DATA_DISK, directory, "ext4", MS_NOATIME, "discard"))
         error = errno;
+    return error;
+}
+
+// What was only read can be read again: the host needs not keep it.
+static int drop_caches(void) {
+    int file = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+    int error = file >= 0 && write(file, "3", 1) == 1 ? 0 : errno;
+    close(file);
     return error;
 }
 
@@ -204,6 +218,10 @@ int open_service(struct stream *stream, char **words, int count) {
         return make_all(words + 2, (mode_t)strtoul(words[1], NULL, 8));
     if (!strcmp(name, "disk") && count == 2)
         return mount_disk(words[1]);
+    if (!strcmp(name, "identity") && count == 2)
+        return set_identity(words[1]);
+    if (!strcmp(name, "spare") && count == 1)
+        return drop_caches();
     if (!strcmp(name, "off") && count == 1)
         power_off();
     return ENOSYS;

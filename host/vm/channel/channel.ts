@@ -1,15 +1,19 @@
 // The guest channel: many streams over one serial port. No stream waits for another: each has credit of its own, and turns are taken.
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import {
   CHANNEL_MAGIC,
   CHANNEL_VERSION,
   type ChannelFrame,
   ChannelViolation,
+  CLOCK,
   CLOSE,
   createChannelDecoder,
   DATA,
   encodeChannelFrame,
+  encodeGreeting,
   encodeNumber,
+  encodeTime,
   END,
   HELLO,
   LANE_ERROR,
@@ -28,8 +32,14 @@ export interface Channel {
   readonly closed: Promise<ChannelViolation | undefined>;
   /** Asks for a service: its name and arguments. Use `opened` of the stream to know whether it worked. */
   open(words: string[], options?: { allowHalfOpen?: boolean }): ChannelStream;
+  /** Tells the guest what time it is. */
+  tellTime(): void;
+  /** Streams that are open, and that were opened so far: whether anybody uses it. */
+  readonly traffic: { streams: number; opened: number };
   close(): void;
 }
+
+const now = (): bigint => BigInt(Date.now()) * 1_000_000n;
 
 /** What may wait in this process for the port: more would only let urgent frames queue behind it. */
 const PORT_BUFFER = 2 * PAYLOAD_MAX;
@@ -48,7 +58,9 @@ interface Entry {
   closing: boolean;
 }
 
-export function createChannel(port: Socket): Channel {
+/** @param takeover another host has spoken with this guest before. */
+export function createChannel(port: Socket, { takeover = false } = {}): Channel {
+  const nonce = randomBytes(8);
   const entries = new Map<number, Entry>();
   /** Streams that want to send, in the order of their turns. */
   const turns = new Set<number>();
@@ -64,7 +76,7 @@ export function createChannel(port: Socket): Channel {
   ready.catch(() => {});
 
   const pump = (): void => {
-    if (!port.writable) return;
+    if (!port.writable || !greeted) return; // What is asked for before the greeting is sent with it.
     for (const frame of urgent.splice(0)) port.write(frame);
     for (const id of turns) {
       if (port.writableLength >= PORT_BUFFER) return;
@@ -129,14 +141,15 @@ export function createChannel(port: Socket): Channel {
       throw new ChannelViolation('the greeting is another one');
     if (version !== CHANNEL_VERSION)
       throw new ChannelViolation(`the guest speaks version ${version} of the channel, not ${CHANNEL_VERSION}`);
+    if (!text.subarray(CHANNEL_MAGIC.length + 4).equals(nonce))
+      throw new ChannelViolation('the greeting answers another one');
     greeted = true;
-    const now = Buffer.alloc(8);
-    now.writeBigUInt64LE(BigInt(Date.now()) * 1_000_000n);
-    sendUrgently(encodeChannelFrame(0, HELLO, now));
+    pump();
     settleReady.resolve();
   };
 
-  const decoder = createChannelDecoder(take);
+  port.write(encodeGreeting(nonce, randomBytes(32), now(), takeover));
+  const decoder = createChannelDecoder(take, takeover ? nonce : undefined);
   port.on('data', (chunk: Buffer) => {
     if (violation !== undefined) return;
     try {
@@ -197,6 +210,12 @@ export function createChannel(port: Socket): Channel {
         process.nextTick(() => stream.closedByGuest(undefined, gone));
       }
       return stream;
+    },
+    tellTime() {
+      if (greeted) sendUrgently(encodeChannelFrame(0, CLOCK, encodeTime(now())));
+    },
+    get traffic() {
+      return { streams: entries.size, opened: last };
     },
     close: () => void port.destroy(),
   };

@@ -1,6 +1,6 @@
 // Frames of the guest channel: u32 stream, u32 length, u8 type, u8 lane, two zero bytes, payload; little-endian. vm-images/init/guest.h has the same numbers.
 
-export const CHANNEL_VERSION = 1;
+export const CHANNEL_VERSION = 2;
 export const CHANNEL_MAGIC = 'gantryvm';
 export const FRAME_HEADER = 12;
 /** Small enough that a frame of one stream never keeps another waiting for long. */
@@ -8,7 +8,12 @@ export const PAYLOAD_MAX = 32768;
 /** What a side may send of one stream before the other has taken some of it. */
 export const WINDOW_BYTES = 262144;
 
-/** Both ways, first of all. From the guest: magic, u32 version. From the host: u64 nanoseconds since the epoch. */
+/** To the guest: from here on another host speaks; zeros and the magic follow. */
+export const PAD = 0;
+/**
+ * Both ways, first of all. From the host: magic, u64 nonce, u64 nanoseconds since the epoch, 32 random bytes.
+ * From the guest: magic, u32 version, the nonce.
+ */
 export const HELLO = 1;
 /** To the guest: the name of a service and its arguments, each ended by a NUL. */
 export const OPEN = 2;
@@ -19,6 +24,8 @@ export const WINDOW = 4;
 export const END = 5;
 /** The stream is over. From the guest: u32 status, an errno or a program's exit status. */
 export const CLOSE = 6;
+/** To the guest: u64 nanoseconds since the epoch. */
+export const CLOCK = 7;
 
 export const LANE_MAIN = 0;
 /** What a program says on stderr. */
@@ -40,6 +47,19 @@ export function encodeChannelFrame(stream: number, type: number, payload: Uint8A
   return bytes;
 }
 
+/** What a host says first. With `takeover`, to a guest to which another host has spoken, who knows how far. */
+export function encodeGreeting(nonce: Uint8Array, seed: Uint8Array, nanoseconds: bigint, takeover = false): Uint8Array {
+  const magic = Buffer.from(CHANNEL_MAGIC, 'latin1');
+  const frame = encodeChannelFrame(0, HELLO, Buffer.concat([magic, nonce, encodeTime(nanoseconds), seed]));
+  return takeover ? Buffer.concat([Buffer.alloc(FRAME_HEADER + PAYLOAD_MAX), magic, frame]) : frame;
+}
+
+export function encodeTime(nanoseconds: bigint): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeBigUInt64LE(nanoseconds);
+  return bytes;
+}
+
 export function encodeNumber(stream: number, type: number, value: number): Uint8Array {
   const payload = Buffer.allocUnsafe(4);
   payload.writeUInt32LE(value);
@@ -57,14 +77,30 @@ export interface ChannelDecoder {
   push(chunk: Uint8Array): void;
 }
 
-const fixedLengths: Record<number, number> = { [HELLO]: CHANNEL_MAGIC.length + 4, [WINDOW]: 4, [END]: 0, [CLOSE]: 4 };
+const GREETING_BYTES = CHANNEL_MAGIC.length + 4 + 8;
+const fixedLengths: Record<number, number> = { [HELLO]: GREETING_BYTES, [WINDOW]: 4, [END]: 0, [CLOSE]: 4 };
+/** What a guest may have said to a host before this one, and nobody has read. */
+const STALE_MAX = 4 * 1024 ** 2;
 
-export function createChannelDecoder(take: (frame: ChannelFrame) => void): ChannelDecoder {
+/** @param takeover the nonce of our greeting: what comes before its answer was for another host, and is left out. */
+export function createChannelDecoder(take: (frame: ChannelFrame) => void, takeover?: Uint8Array): ChannelDecoder {
   let held: Buffer = Buffer.alloc(0);
+  let stale = 0;
+  let answer = takeover === undefined ? undefined : expectedAnswer(takeover);
   return {
     push(chunk) {
-      const bytes =
+      let bytes =
         held.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([held, chunk]);
+      if (answer !== undefined) {
+        const from = bytes.indexOf(answer);
+        const left = from >= 0 ? from : Math.max(0, bytes.length - answer.length + 1);
+        stale += left;
+        if (stale > STALE_MAX) throw new ChannelViolation('the guest does not answer the greeting');
+        bytes = bytes.subarray(left);
+        held = bytes;
+        if (from < 0) return;
+        answer = undefined;
+      }
       let at = 0;
       while (bytes.length - at >= FRAME_HEADER) {
         const length = checkedLength(bytes, at);
@@ -81,6 +117,14 @@ export function createChannelDecoder(take: (frame: ChannelFrame) => void): Chann
       held = bytes.subarray(at);
     },
   };
+}
+
+/** Whole, so that its version is known to be ours: a machine of another version is not taken over. */
+function expectedAnswer(nonce: Uint8Array): Buffer {
+  const payload = Buffer.alloc(GREETING_BYTES, CHANNEL_MAGIC, 'latin1');
+  payload.writeUInt32LE(CHANNEL_VERSION, CHANNEL_MAGIC.length);
+  payload.set(nonce, CHANNEL_MAGIC.length + 4);
+  return Buffer.from(encodeChannelFrame(0, HELLO, payload));
 }
 
 /** Before the payload is there: a frame that is wrong is not waited for. */

@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Channel, createChannel } from '../../../host/vm/channel/channel.ts';
-import { WINDOW_BYTES } from '../../../host/vm/channel/protocol.ts';
+import { DATA, encodeChannelFrame, PAYLOAD_MAX, WINDOW_BYTES } from '../../../host/vm/channel/protocol.ts';
 import { type ChannelStream, READ_AHEAD } from '../../../host/vm/channel/stream.ts';
 
 const init = join(import.meta.dirname, '../../../vm-images/init');
@@ -190,5 +190,30 @@ describe.skipIf(process.platform !== 'linux')('the guest channel', () => {
       });
     });
     await ended;
+  });
+
+  it('is taken over by a host that does not know how far the one before had come', async () => {
+    const server = createServer();
+    await once(server.listen(path('second')), 'listening');
+    const connected = once(server, 'connection') as Promise<[Socket]>;
+    const other = spawn(path('peer'), [path('second')], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const exited = once(other, 'exit');
+    const [port] = await connected;
+    server.close();
+    const first = createChannel(port);
+    await first.ready;
+    const unread = first.open(['run', '-c', 'exec cat /dev/zero']);
+    await unread.opened;
+    // It ends in the middle of a frame, and the guest has more to say to it than it ever reads.
+    for (const event of ['data', 'drain', 'close']) port.removeAllListeners(event);
+    const half = encodeChannelFrame(1, DATA, Buffer.alloc(PAYLOAD_MAX, 'x'));
+    port.write(half.subarray(0, half.length - 1000));
+    const second = createChannel(port, { takeover: true });
+    await second.ready;
+    expect(second.traffic).toEqual({ streams: 0, opened: 0 });
+    expect(await content(second.open(['stat', '/dev/null']))).toBe('20666 1 3 0');
+    expect(await content(second.open(['read', path('some file')]))).toHaveLength(3 * WINDOW_BYTES + 7);
+    second.close();
+    expect((await exited)[0]).toBe(0);
   });
 });

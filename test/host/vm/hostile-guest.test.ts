@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { createChannel } from '../../../host/vm/channel/channel.ts';
 import {
   CHANNEL_MAGIC,
+  CHANNEL_VERSION,
   type ChannelFrame,
   ChannelViolation,
   CLOSE,
@@ -14,6 +15,7 @@ import {
   encodeChannelFrame,
   encodeNumber,
   END,
+  FRAME_HEADER,
   HELLO,
   PAYLOAD_MAX,
   WINDOW,
@@ -21,23 +23,35 @@ import {
 } from '../../../host/vm/channel/protocol.ts';
 import { READ_AHEAD } from '../../../host/vm/channel/stream.ts';
 
-const greeting = (version = 1): Uint8Array => {
-  const payload = Buffer.alloc(12, CHANNEL_MAGIC, 'latin1');
+const greeting = (version = CHANNEL_VERSION, nonce: Uint8Array = Buffer.alloc(8)): Uint8Array => {
+  const payload = Buffer.alloc(20, CHANNEL_MAGIC, 'latin1');
   payload.writeUInt32LE(version, 8);
+  payload.set(nonce, 12);
   return encodeChannelFrame(0, HELLO, payload);
 };
 const data = (stream: number, bytes: number): Uint8Array => encodeChannelFrame(stream, DATA, Buffer.alloc(bytes));
 
-/** A port whose other end is the test. */
+/** A port whose other end is the test. What it says of its greeting has the nonce of ours. */
 function openPort(): { port: Socket; say(...frames: Uint8Array[]): void } {
-  const port = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
-  return { port: port as Socket, say: (...frames) => frames.forEach((frame) => void port.push(frame)) };
+  let nonce: Uint8Array = Buffer.alloc(8);
+  const port = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      const at = chunk.indexOf(CHANNEL_MAGIC);
+      if (at === FRAME_HEADER) nonce = chunk.subarray(at + 8, at + 16);
+      done();
+    },
+  });
+  const answered = (frame: Uint8Array): Uint8Array =>
+    Buffer.from(frame).equals(Buffer.from(greeting())) ? greeting(CHANNEL_VERSION, nonce) : frame;
+  return { port: port as Socket, say: (...frames) => frames.forEach((frame) => void port.push(answered(frame))) };
 }
 
 describe('a guest that lies', () => {
   const lies: [string, Uint8Array[]][] = [
-    ['greets with other words', [encodeChannelFrame(0, HELLO, Buffer.alloc(12))]],
-    ['speaks another version', [greeting(2)]],
+    ['greets with other words', [encodeChannelFrame(0, HELLO, Buffer.alloc(20))]],
+    ['speaks another version', [greeting(CHANNEL_VERSION + 1)]],
+    ['answers another greeting', [greeting(CHANNEL_VERSION, Buffer.alloc(8, 7))]],
     ['greets twice', [greeting(), greeting()]],
     ['speaks before it greets', [encodeNumber(1, WINDOW, 1)]],
     ['sends for a stream that was never opened', [greeting(), data(77, 1)]],

@@ -55,7 +55,7 @@ describe('the command line of QEMU', () => {
   it('takes paths with commas and blanks', () => {
     const path = '/a, b,,c/vm.sock';
     const words = qemuArguments({ ...specs['linux-x64-tcg']!, port: { socket: path }, disk: path, console: path });
-    expect(words).toContain('socket,id=port,path=/a,, b,,,,c/vm.sock');
+    expect(words).toContain('socket,id=port,path=/a,, b,,,,c/vm.sock,server=on,wait=off');
     expect(words).toContain('file,id=console,path=/a,, b,,,,c/vm.sock');
     expect(words.find((word) => word.startsWith('if=none'))).toMatch(/,file=\/a,, b,,,,c\/vm.sock$/);
   });
