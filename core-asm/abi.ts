@@ -272,6 +272,8 @@ export const STREAM_STDERR = 2;
 
 export const ATTACH_OUTPUT = 1;
 export const ATTACH_STDIN = 2;
+/** Sticks: while no connection takes output, none is read, and the end waits, for the next one. */
+export const ATTACH_KEEP = 4;
 
 export const EXIT_OOM = 1;
 export const EXIT_SIGNALED = 2;

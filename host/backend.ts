@@ -18,7 +18,7 @@ export interface BackendCapabilities {
   kernel: boolean;
   /** Containers are on this host's own file system: what a supervisor writes (logs, records) is read here. */
   sameFiles: boolean;
-  /** Containers and networks go on without the engine. */
+  /** Networks are this host's, and go on without the engine. */
   outlivesEngine: boolean;
 }
 
@@ -57,6 +57,8 @@ export interface StartOptions {
   /** Forward output to `onOutput` from the first byte. */
   attachOutput: boolean;
   attachStdin: boolean;
+  /** While nobody takes its output it waits, with its end: nothing else writes them down. */
+  keepOutput?: boolean;
 }
 
 export interface Exit {
@@ -69,6 +71,8 @@ export interface Exit {
   startedAt?: bigint;
   /** The supervisor died without telling: no record says how the process ended, the code is 137. */
   lost?: true;
+  /** Why it ended, where that was not its own doing: a sentence for the user. */
+  error?: string;
 }
 
 /** A container's first process, or a process in one. Every method may be called at any time; after the exit they do nothing. */
@@ -227,7 +231,9 @@ export interface Backend {
     options: StartOptions & { slot?: string | undefined; recovery?: Recovery; log?: LogTarget | undefined },
   ): Promise<RunningProcess>;
   /** Finds a container that an earlier engine started, by its control socket; undefined when its supervisor is gone. */
-  adopt(id: string, controlSocket: string, recovery?: Recovery): Promise<RunningProcess | undefined>;
+  adopt(id: string, controlSocket: string, recovery?: Recovery, log?: LogTarget): Promise<RunningProcess | undefined>;
+  /** Whether what an earlier engine started may run still. Absent: it may. */
+  outlived?(): Promise<boolean>;
   /** How a container ended whose supervisor is gone; undefined where nothing was recorded. */
   recordedExit(exitRecord: string): Promise<Exit | undefined>;
   /** Starts a process in the running container behind this control socket. */

@@ -333,8 +333,10 @@ export async function openEngine({ paths, backend, others, openImages }: EngineO
   const known = new Set(readdirSync(files.containers).map((id) => basename(files.of(id).runDirectory)));
   for (const name of readdirSync(files.running)) if (!known.has(name)) trash.remove(join(files.running, name));
   const live = [...containers.values()].filter(lifecycle.mayRun);
-  await context.networks.restore(live.map(({ record }) => record));
-  await context.volumeMounts.restore(live.map(({ record }) => record));
+  const there = await Promise.all(live.map(async ({ backend }) => (await backend.outlived?.()) ?? true));
+  const left = live.filter((_, index) => there[index]).map(({ record }) => record);
+  await context.networks.restore(left);
+  await context.volumeMounts.restore(left);
   await Promise.all(live.map((container) => container.exclusively(() => lifecycle.adopt(container))));
   for (const container of containers.values())
     if (container.record.forBuild) lifecycle.remove(container, { force: true, volumes: true }).catch(() => {});

@@ -1,6 +1,7 @@
 // A process behind a connection to its supervisor: frames become promises and sinks.
 import { readFile } from 'node:fs/promises';
 import {
+  ATTACH_KEEP,
   ATTACH_OUTPUT,
   ATTACH_STDIN,
   EXIT_OOM,
@@ -72,8 +73,8 @@ export function checkVersion(frame: Frame): GantryError | undefined {
 }
 
 /** The flags of an ATTACH frame. */
-export function attachFlags({ attachOutput, attachStdin }: StartOptions): number {
-  return (attachOutput ? ATTACH_OUTPUT : 0) | (attachStdin ? ATTACH_STDIN : 0);
+export function attachFlags({ attachOutput, attachStdin, keepOutput = false }: StartOptions): number {
+  return (attachOutput ? ATTACH_OUTPUT : 0) | (attachStdin ? ATTACH_STDIN : 0) | (keepOutput ? ATTACH_KEEP : 0);
 }
 
 function running(supervised: Supervised, started: Frame, warnings: string[]): RunningProcess {

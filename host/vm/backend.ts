@@ -1,6 +1,7 @@
 // The backend whose containers run in a virtual machine: the Linux backend at the end of a channel, and what lies on two disks. Read this file first.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend, Check, LogTarget, OutputSink, RunningProcess } from '../backend.ts';
 import type { Machine } from '../machine.ts';
 import { hostMachine } from './accelerator.ts';
@@ -24,6 +25,9 @@ export interface VmBackendOptions {
   drive(machine: Machine, executor: { initProgram: string; ended(): Promise<void> }): Backend;
 }
 
+/** How long the end of a machine may take to be seen after that of a stream. */
+const LOST_MS = 500;
+
 export function createVmBackend(options: VmBackendOptions): Backend {
   const { dataRoot, runRoot, mirrored, pack, warn } = options;
   const provider = createProvider({
@@ -35,7 +39,10 @@ export function createVmBackend(options: VmBackendOptions): Backend {
   const channel = async (): Promise<Channel> => (await provider.get()).channel;
   const machine = guestMachine(hostMachine().architecture, channel);
   const placement = createPlacement({ machine, channel, pack, mirrored });
-  const inner = options.drive(machine, { initProgram: GUEST_EXECUTOR, ended: () => provider.close(false) });
+  /** Containers that have not ended, as far as this engine knows. */
+  const running = new Set<RunningProcess>();
+  const ended = (): Promise<void> => provider.close(running.size > 0);
+  const inner = options.drive(machine, { initProgram: GUEST_EXECUTOR, ended });
   let told = false;
 
   /** Once an engine: what did not work, and what is done instead. */
@@ -48,6 +55,21 @@ export function createVmBackend(options: VmBackendOptions): Backend {
     );
   };
 
+  /** Counted until its end, which it is told why where its machine was the reason. */
+  const count = (process: RunningProcess): RunningProcess => {
+    const { current } = provider;
+    running.add(process);
+    process.tornDown.then(() => running.delete(process));
+    const exited = process.exited.then(async (exit) => {
+      if (exit.lost === undefined || current === undefined) return exit;
+      // Or only its supervisor was killed, in a guest that goes on.
+      if (!(await Promise.race([current.channel.closed.then(() => true), sleep(LOST_MS).then(() => false)])))
+        return exit;
+      return { ...exit, error: `The virtual machine has ended: ${oneLine(await current.ended)}` };
+    });
+    return { ...process, exited };
+  };
+
   return {
     ...inner,
     capabilities: { ...inner.capabilities, name: 'vm', bindMounts: false, sameFiles: false, outlivesEngine: false },
@@ -57,13 +79,16 @@ export function createVmBackend(options: VmBackendOptions): Backend {
     place: (files) => placement.place(files),
     async start(plan, { log, recovery: _recorded, ...given }) {
       // What it says is always wanted: the log is written on this side.
-      const started = await inner.start(plan, { ...given, attachOutput: true });
-      const process = withLog(started, log, given.attachOutput);
+      const started = await inner.start(plan, { ...given, attachOutput: true, keepOutput: true });
+      const process = count(withLog(started, log, given.attachOutput));
       return { ...process, warnings: [...(process.warnings ?? []), ...warnings()] };
     },
-    // Nothing runs on without the engine: its guest ends with it.
-    adopt: async () => undefined,
-    recordedExit: async () => undefined,
+    outlived: async () => (await provider.running()) !== undefined,
+    async adopt(id, controlSocket, recovery, log) {
+      const found = await inner.adopt(id, controlSocket, recovery);
+      return found && count(withLog(found, log, false));
+    },
+    recordedExit: async () => undefined, // Its end waits for an engine, or was lost with its machine.
     async removeTrees(paths) {
       await Promise.all(paths.map((path) => rm(path, { recursive: true, force: true })));
       if (provider.current !== undefined) await placement.sweep();
@@ -73,9 +98,7 @@ export function createVmBackend(options: VmBackendOptions): Backend {
     async checks(): Promise<Check[]> {
       const { verdict, ...machine } = (await provider.get()).record;
       const { accelerator, failed, identity } = verdict;
-      const reasons = Object.entries(failed).map(
-        ([name, reason]) => `${name} does not work (${reason.replace(/\s*\n\s*/g, '; ')})`,
-      );
+      const reasons = Object.entries(failed).map(([name, reason]) => `${name} does not work (${oneLine(reason)})`);
       const size = `${machine.memoryMb} MB, ${machine.cpus} CPUs, ${machine.resumed ? 'resumed from a snapshot' : 'booted'}`;
       const detail = [`guest by ${accelerator}`, size, ...reasons, identity].join('; ');
       if (reasons.length === 0) return [{ name: 'virtual machine', state: 'ok', detail }];
@@ -83,6 +106,10 @@ export function createVmBackend(options: VmBackendOptions): Backend {
       return [{ name: 'virtual machine', state: 'warning', detail, hint }];
     },
   };
+}
+
+function oneLine(text: string): string {
+  return text.trim().replace(/\s*\n\s*/g, '; ');
 }
 
 /** Hands output to the log first. With `keep`, the first sink of a user gets what came before it, as without a log. */

@@ -11,7 +11,7 @@ const LOOK_MS = 1000;
 /** A leap is told within a second, everything else by and by. */
 const LEAP_MS = 100;
 /** Not looked for so long: this host has slept, and its steady clock may count that, too. */
-const SLEPT_MS = 10 * LOOK_MS;
+const SLEPT_MS = 3 * LOOK_MS;
 const TELL_MS = 30_000;
 
 const own: Clocks = { wall: Date.now, steady: () => performance.now() };

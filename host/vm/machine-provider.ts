@@ -206,10 +206,12 @@ export function createProvider(options: ProviderOptions): MachineProvider {
     current = machine;
     starting ??= Promise.resolve(machine);
     const leaveClock = keepClock(machine.channel);
-    machine.ended.then(() => {
+    machine.ended.then((reason) => {
       leaveClock();
+      if (current !== machine) return; // It was asked to.
       removeMachineRecord(runDirectory);
-      if (current === machine) starting = current = undefined;
+      starting = current = undefined;
+      warn(`The virtual machine has ended, and what ran in it: ${oneLine(reason)}`);
     });
     return machine;
   };
@@ -224,7 +226,7 @@ export function createProvider(options: ProviderOptions): MachineProvider {
     const machine = (await starting?.catch(() => undefined)) ?? (await adoptOnce());
     if (machine === undefined || machine !== current) return;
     starting = current = undefined;
-    ending = machine.stop();
+    ending = machine.stop().then(() => removeMachineRecord(runDirectory));
     await ending;
   };
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const applets =
-  'sh ash cat echo env grep head id kill ls mkdir nc ps pwd rm sleep stat stty tail test touch true false ln mv mkfifo mknod wget wc httpd hostname df dd mount umount tty sort find ip seq yes nslookup ping chmod';
+  'sh ash cat echo env grep head id kill ls mkdir nc ps pwd rm sleep stat stty tail test touch true false ln mv mkfifo mknod wget wc httpd hostname df dd mount umount tty sort find ip seq yes nslookup ping chmod date';
 
 const made: string[] = [];
 process.once('exit', () => {

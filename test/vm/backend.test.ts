@@ -1,38 +1,12 @@
 // The command line with containers in a virtual machine: what users do, and that it is the guest that does it.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { release, tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxTree, makeArchive } from '../helpers/archives.ts';
-import { createInstallation, hasEnded, type Installation, processesOf, until } from '../helpers/cli.ts';
+import { hasEnded, type Installation, until } from '../helpers/cli.ts';
 import { openTerminal, whyNoTerminal } from '../helpers/terminal.ts';
-import { guestImage } from './guest-image.ts';
 import { whyNoGuest } from './guest.ts';
-
-const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-
-/** Of the interpreter: /dev/kvm may be there and not work. */
-function inVirtualMachine(...more: string[]): Installation {
-  const variables = ['GANTRY_BACKEND=vm', 'GANTRY_VM_ACCELERATOR=tcg', 'GANTRY_VM_MEMORY=768m'];
-  return createInstallation(['env', ...variables, `GANTRY_VM_IMAGE=${guestImage(architecture)}`, ...more]);
-}
-
-function machines(here: Installation): number[] {
-  return processesOf(here.dataRoot).filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('qemu-system');
-    } catch {
-      return false;
-    }
-  });
-}
-
-async function loadBox(here: Installation): Promise<void> {
-  const tree = busyboxTree();
-  const archive = makeArchive(tree, 'box:latest');
-  await here.ok('load', '-i', archive);
-  for (const path of [tree, dirname(archive)]) rmSync(path, { recursive: true, force: true });
-}
+import { architecture, inVirtualMachine, loadBox, machines } from './installation.ts';
 
 describe.skipIf(whyNoGuest(architecture))('containers in a virtual machine', () => {
   let here: Installation;

@@ -45,13 +45,13 @@ export function createExits({
     !isKept(container) &&
     !container.removed;
 
-  const exited = (container: Container, { exitCode, oomKilled, finishedAt }: Exit): void => {
+  const exited = (container: Container, { exitCode, oomKilled, finishedAt, error = '' }: Exit): void => {
     const { state } = container.record;
     const again = restarts.wanted(container, exitCode);
     container.running = undefined;
     health.ended(container);
     const status = again ? 'restarting' : 'exited';
-    Object.assign(state, { status, pid: 0, exitCode, oomKilled, finishedAt: isoTime(finishedAt) });
+    Object.assign(state, { status, pid: 0, exitCode, oomKilled, error, finishedAt: isoTime(finishedAt) });
     if (again) state.restartCount++;
     // The record of a container that goes at once need not say so: after a crash its exit record does.
     if (again || !container.record.config.host.autoRemove || isKept(container)) container.save();

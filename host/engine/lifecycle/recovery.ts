@@ -6,7 +6,7 @@ import type { Container } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { changeHosts } from '../network/network-files.ts';
-import { namedDevices } from '../planning.ts';
+import { logOf, namedDevices } from '../planning.ts';
 import { removeRecord } from '../state/state-store.ts';
 import type { Exits } from './exits.ts';
 import type { Removal } from './removal.ts';
@@ -110,6 +110,16 @@ export function createRecovery({ context, announce, exits, removal, watch }: Rec
     }
   };
 
+  const takeUp = async ({ record, files, backend }: Container): Promise<RunningProcess | undefined> => {
+    const { capabilities } = backend;
+    const teardown = capabilities.kernel
+      ? planTeardown(await backend.facts(), record.id, record.config, networks.recorded(record))
+      : undefined;
+    const recovery = { exitRecord: files.exitRecord, ...(teardown === undefined ? {} : { teardown }) };
+    const log = capabilities.sameFiles ? undefined : logOf(record.config.host, files.log);
+    return backend.adopt(record.id, files.controlSocket, recovery, log);
+  };
+
   return {
     mayRun(container) {
       const { record, files } = container;
@@ -122,11 +132,7 @@ export function createRecovery({ context, announce, exits, removal, watch }: Rec
     },
     async adopt(container) {
       const { record, files, backend } = container;
-      const teardown = backend.capabilities.kernel
-        ? planTeardown(await backend.facts(), record.id, record.config, networks.recorded(record))
-        : undefined;
-      const recovery = { exitRecord: files.exitRecord, ...(teardown === undefined ? {} : { teardown }) };
-      const running = await backend.adopt(record.id, files.controlSocket, recovery);
+      const running = (await (backend.outlived?.() ?? true)) ? await takeUp(container) : undefined;
       if (running === undefined) await ended(container);
       else {
         if (starting.has(container)) began(container, running);

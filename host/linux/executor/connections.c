@@ -2,7 +2,6 @@
 #include "connections.h"
 #include <fcntl.h>
 #include <poll.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 struct connection connections[CONNECTIONS];
@@ -104,6 +103,16 @@ bool any_full(void) {
         if (connections[i].fd >= 0 && connections[i].out.length > OUTPUT_LIMIT)
             return true;
     return false;
+}
+
+bool output_kept;
+
+// Nobody takes output that nobody else writes down: it waits, and the end of the process with it.
+bool held(void) {
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (connections[i].fd >= 0 && !connections[i].gone && connections[i].attached & ABI_ATTACH_OUTPUT)
+            return false;
+    return output_kept;
 }
 
 // Whoever still sends must first have read the end: a write to a socket that is closed would take what came before from him.

@@ -24,4 +24,6 @@ struct connection *admit(int fd);
 void set_nonblocking(int fd);
 bool hung_up(const struct connection *connection);
 bool any_full(void);
+extern bool output_kept;
+bool held(void);
 void part(void);

@@ -19,7 +19,7 @@ static struct buffer stdin_left;
 static uint8_t *teardown;
 static uint32_t teardown_length;
 static bool prepared, running, exec_worked, close_stdin;
-static uint64_t started_at;
+static uint64_t started_at, ended_at;
 
 static void tell_started(struct connection *connection) {
     struct { uint32_t pid, zero; uint64_t at; } started = {(uint32_t)runner.child, 0, started_at};
@@ -243,6 +243,7 @@ static void take_frame(struct connection *connection, const struct frame *frame,
         break;
     case ABI_FRAME_ATTACH:
         connection->attached = number;
+        output_kept |= (number & ABI_ATTACH_KEEP) != 0;
         if (running)
             tell_started(connection);
         break;
@@ -294,7 +295,6 @@ int64_t op_control_socket(struct runner *owner, const char *path) {
 
 static void finish(void) {
     siginfo_t info = {0};
-    uint64_t finished = now_ns();
     if (waitid(P_PIDFD, (id_t)runner.child_pidfd, &info, WEXITED) < 0)
         return;
     for (int i = 0; i < 64 && runner.terminal >= 0 && move_output(&runner.terminal, ABI_STREAM_STDOUT); i++)
@@ -307,10 +307,10 @@ static void finish(void) {
     bool signaled = info.si_code != CLD_EXITED;
     uint32_t flags = (signaled ? ABI_EXIT_SIGNALED : 0) | (oom_happened(runner.oom) ? ABI_EXIT_OOM : 0);
     uint32_t status = (uint32_t)(signaled ? 128 + info.si_status : info.si_status);
-    struct { uint32_t status, flags; uint64_t at; } exited = {status, flags, finished};
+    struct { uint32_t status, flags; uint64_t at; } exited = {status, flags, ended_at};
     tell_all(ABI_FRAME_EXITED, &exited, sizeof exited);
     if (runner.record_path)
-        write_record(runner.record_path, runner.child, status, flags, started_at, finished);
+        write_record(runner.record_path, runner.child, status, flags, started_at, ended_at);
     tear_down();
     finish_log(&runner);
     tell_all(ABI_FRAME_TORN_DOWN, "", 0);
@@ -319,11 +319,11 @@ static void finish(void) {
 
 static void turn(void) {
     struct pollfd polled[CONNECTIONS + 6];
-    int count = 0, full = any_full();
+    int count = 0, full = any_full() || held();
     int *sources[] = {&runner.terminal, &runner.channels.out[0], &runner.channels.err[0]};
     for (int i = 0; i < 3; i++)
         polled[count++] = (struct pollfd){running && !full ? *sources[i] : -1, POLLIN, 0};
-    polled[count++] = (struct pollfd){running ? runner.child_pidfd : -1, POLLIN, 0};
+    polled[count++] = (struct pollfd){running && !(ended_at && held()) ? runner.child_pidfd : -1, POLLIN, 0};
     polled[count++] = (struct pollfd){runner.listener, POLLIN, 0};
     polled[count++] = (struct pollfd){running && stdin_left.length ? *input() : -1, POLLOUT, 0};
     for (int i = 0; i < CONNECTIONS; i++) {
@@ -357,6 +357,8 @@ static void turn(void) {
     }
     feed_stdin();
     if (polled[3].revents)
+        ended_at = ended_at ? ended_at : now_ns();
+    if (polled[3].revents && !held())
         finish();
 }
 
@@ -371,7 +373,8 @@ void supervise(int connection, int container_pidfd) {
     memset(&runner, 0, sizeof runner);
     stdin_left = (struct buffer){0};
     teardown_length = 0;
-    prepared = running = exec_worked = close_stdin = false;
+    prepared = running = exec_worked = close_stdin = output_kept = false;
+    ended_at = 0;
     runner.container_pidfd = container_pidfd;
     runner.child_pidfd = runner.terminal = runner.listener = runner.log = runner.oom = -1;
     for (size_t i = 0; i < sizeof runner.channels / sizeof(int) - 1; i++)
