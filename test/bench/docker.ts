@@ -23,18 +23,20 @@ function removeCgroup(path: string): void {
   }
 }
 
-/** @param ownNetwork in a network namespace of its own; else where the caller is, which must be none of the host's.
+/**
+ * @param ownNetwork in a network namespace of its own; else where the caller is, which must be none of the host's.
+ * @param inMemory its data lies in /dev/shm: nothing waits for a disk where only the outcome counts.
  * @returns undefined where it is not installed or does not start; why is said. */
 export async function startDocker(
   archive: string,
   say: (text: string) => void,
-  { ownNetwork = true } = {},
+  { ownNetwork = true, inMemory = false } = {},
 ): Promise<Docker | undefined> {
   if (!existsSync('/usr/sbin/dockerd')) {
     say('dockerd is not installed (Debian: docker.io): its ratios are left out');
     return undefined;
   }
-  const directory = mkdtempSync(join(tmpdir(), 'gantry-docker-'));
+  const directory = mkdtempSync(join(inMemory ? '/dev/shm' : tmpdir(), 'gantry-docker-'));
   const socket = join(directory, 'docker.sock');
   const host = `unix://${socket}`;
   const pidFile = join(directory, 'docker.pid');

@@ -130,7 +130,7 @@ describe.skipIf(why)("beside docker's builder", () => {
     const tree = busyboxTree();
     const box = makeArchive(tree, 'box:latest', { config: { Cmd: ['sh', '-c', 'base'] } });
     await here.ok('load', '-qi', box);
-    docker = await startDocker(box, console.log);
+    docker = await startDocker(box, console.log, { inMemory: true });
     for (const path of [tree, box]) rmSync(path, { recursive: true });
     for (const [path, content] of Object.entries(context)) {
       mkdirSync(dirname(join(home, 'context', path)), { recursive: true });
@@ -176,16 +176,22 @@ describe.skipIf(why)("beside docker's builder", () => {
     return { ...told, Author, Architecture, Os };
   };
 
+  const bothOf = async (image: string): Promise<object> => {
+    const [config, files] = await Promise.all([configOf(image), filesOf(image)]);
+    return { config, files };
+  };
+
   it.each(dockerfiles)('%s', { timeout: 120_000 }, async (_name, text) => {
     if (docker === undefined) return;
     const dockerfile = /^(#|FROM|ARG BASE)/.test(text) ? text : `FROM box\n${text}`;
     writeFileSync(join(home, 'context/Dockerfile'), `${dockerfile}\n`);
     const build = ['build', '-q', '--build-arg', 'GIVEN=given', '-f', join(home, 'context/Dockerfile')];
-    await at(docker.host, [...build, '-t', 'theirs', join(home, 'context')]);
-    await at(own(), [...build, '-t', 'ours', join(home, 'context')]);
-    await at(docker.host, ['load', '-q'], await at(own(), ['save', 'ours']));
-    expect(await configOf('ours')).toEqual(await configOf('theirs'));
-    expect(await filesOf('ours')).toEqual(await filesOf('theirs'));
+    const theirs = at(docker.host, [...build, '-t', 'theirs', join(home, 'context')]).then(() => bothOf('theirs'));
+    const ours = at(own(), [...build, '-t', 'ours', join(home, 'context')])
+      .then(() => at(own(), ['save', 'ours']))
+      .then((saved) => at(docker!.host, ['load', '-q'], saved))
+      .then(() => bothOf('ours'));
+    expect(await ours).toEqual(await theirs);
   });
 
   it('and its images run there, and in podman', async () => {

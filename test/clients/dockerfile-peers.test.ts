@@ -1,9 +1,10 @@
 // The language and the ignore file beside docker's BuildKit, its classic builder and buildah: what these versions know of it, they
 // must read as we do. Nothing is run, so a build takes them no time.
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Docker, startDocker } from '../bench/docker.ts';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
@@ -21,6 +22,11 @@ interface Config {
   Env?: string[];
   Labels?: Record<string, string>;
   [field: string]: unknown;
+}
+
+interface Built {
+  config: Config;
+  files: string[];
 }
 
 /** Fields without what is empty, lists of names in order. */
@@ -131,57 +137,66 @@ describe.skipIf(whyNoContainers() || (!hasDocker && !hasBuildah))('beside other 
     mkdirSync(dirname(join(context, path)), { recursive: true });
     writeFileSync(join(context, path), content);
   };
-  const run = (command: string, args: string[], env: NodeJS.ProcessEnv = {}): string => {
-    const { status, stdout, stderr, error } = spawnSync(command, args, {
-      env: { ...process.env, ...env },
-      encoding: 'utf8',
-      maxBuffer: 64 << 20,
+  const run = async (command: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> => {
+    const options = { env: { ...process.env, ...env }, maxBuffer: 64 << 20 };
+    const { stdout } = await promisify(execFile)(command, args, options).catch((error: Error & { stderr?: string }) => {
+      throw new Error(`${command} ${args.join(' ')}: ${error.stderr?.slice(-1000) || error}`);
     });
-    if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${error ?? stderr.slice(-1000)}`);
     return stdout;
   };
 
   /** Builders: name → what an image of the context is. */
-  const peers: [string, boolean, () => { config: Config; files: string[] }][] = [
-    ['BuildKit', hasDocker, () => withDocker('1')],
-    ['the classic builder', hasDocker, () => withDocker('0')],
-    ['buildah', hasBuildah, withBuildah],
-  ];
+  const peers = (
+    [
+      ['BuildKit', hasDocker, () => withDocker('1')],
+      ['the classic builder', hasDocker, () => withDocker('0')],
+      ['buildah', hasBuildah, withBuildah],
+    ] as [string, boolean, () => Promise<Built>][]
+  ).filter(([, present]) => present);
+  /** The context by all of them at once, gantry first. */
+  const builtByAll = async (): Promise<[Built, [string, Built][]]> => {
+    const theirs = Promise.all(peers.map(async ([name, , build]): Promise<[string, Built]> => [name, await build()]));
+    const [mine, found] = await Promise.all([withGantry(), theirs]);
+    return [mine, found];
+  };
 
-  function withDocker(buildkit: '0' | '1'): { config: Config; files: string[] } {
+  async function withDocker(buildkit: '0' | '1'): Promise<Built> {
     const env = { DOCKER_HOST: docker!.host, DOCKER_BUILDKIT: buildkit };
-    run(CLIENT, ['build', '-q', '-t', 'peer', context], env);
-    const config = JSON.parse(run(CLIENT, ['inspect', '-f', '{{json .Config}}', 'peer'], env)) as Config;
-    const archive = join(directory, 'peer.tar');
-    run(CLIENT, ['save', '-o', archive, 'peer'], env);
-    return { config, files: namesIn(archive) };
+    const tag = `peer${buildkit}`;
+    await run(CLIENT, ['build', '-q', '-t', tag, context], env);
+    const config = JSON.parse(await run(CLIENT, ['inspect', '-f', '{{json .Config}}', tag], env)) as Config;
+    const archive = join(directory, `${tag}.tar`);
+    await run(CLIENT, ['save', '-o', archive, tag], env);
+    return { config, files: await namesIn(archive) };
   }
 
-  function withBuildah(): { config: Config; files: string[] } {
-    run('buildah', [...storage, 'bud', '-q', '--isolation', 'chroot', '-t', 'peer', context]);
-    const found = JSON.parse(run('buildah', [...storage, 'inspect', '--type', 'image', 'peer'])) as {
+  async function withBuildah(): Promise<Built> {
+    await run('buildah', [...storage, 'bud', '-q', '--isolation', 'chroot', '-t', 'peer', context]);
+    const found = JSON.parse(await run('buildah', [...storage, 'inspect', '--type', 'image', 'peer'])) as {
       Docker: { config: Config };
     };
     const archive = join(directory, 'buildah.tar');
     rmSync(archive, { force: true });
-    run('buildah', [...storage, 'push', '-q', 'peer', `docker-archive:${archive}`]);
-    return { config: found.Docker.config, files: namesIn(archive) };
+    await run('buildah', [...storage, 'push', '-q', 'peer', `docker-archive:${archive}`]);
+    return { config: found.Docker.config, files: await namesIn(archive) };
   }
 
-  async function withGantry(): Promise<{ config: Config; files: string[] }> {
+  async function withGantry(): Promise<Built> {
     await here.ok('build', '-q', '-t', 'peer', context);
     const [image] = JSON.parse(await here.ok('image', 'inspect', 'peer')) as { Config: Config }[];
     const archive = join(directory, 'own.tar');
     await here.ok('save', '-o', archive, 'peer');
-    return { config: image!.Config, files: namesIn(archive) };
+    return { config: image!.Config, files: await namesIn(archive) };
   }
 
   /** Files of all layers of a saved image. */
-  function namesIn(archive: string): string[] {
+  async function namesIn(archive: string): Promise<string[]> {
     const place = mkdtempSync(join(directory, 'saved-'));
-    run('tar', ['-x', '-C', place, '-f', archive]);
+    await run('tar', ['-x', '-C', place, '-f', archive]);
     const [manifest] = JSON.parse(readFileSync(join(place, 'manifest.json'), 'utf8')) as { Layers: string[] | null }[];
-    const names = (manifest!.Layers ?? []).flatMap((layer) => run('tar', ['-t', '-f', join(place, layer)]).split('\n'));
+    const lists: string[] = [];
+    for (const layer of manifest!.Layers ?? []) lists.push(await run('tar', ['-t', '-f', join(place, layer)]));
+    const names = lists.flatMap((list) => list.split('\n'));
     rmSync(place, { recursive: true });
     return [...new Set(names.map((name) => name.replace(/^\.?\//, '')))].filter((name) => /[^/]$/.test(name)).sort();
   }
@@ -190,7 +205,7 @@ describe.skipIf(whyNoContainers() || (!hasDocker && !hasBuildah))('beside other 
     if (!hasDocker) return;
     const tree = busyboxTree();
     const archive = makeArchive(tree, 'box:latest');
-    docker = await startDocker(archive, console.log);
+    docker = await startDocker(archive, console.log, { inMemory: true });
     for (const path of [tree, archive]) rmSync(path, { recursive: true });
     expect(docker, 'dockerd does not start').toBeDefined();
   });
@@ -207,10 +222,9 @@ describe.skipIf(whyNoContainers() || (!hasDocker && !hasBuildah))('beside other 
       'Dockerfile',
       `${/^(#|ARG|FROM)/.test(text) && text.includes('FROM') ? text : `FROM scratch\n${text}`}\nCOPY f /f\n`,
     );
-    const { config } = await withGantry();
-    for (const [name, present, build] of peers) {
-      if (!present) continue;
-      const found = [name, comparable(build().config)];
+    const [{ config }, theirs] = await builtByAll();
+    for (const [name, built] of theirs) {
+      const found = [name, comparable(built.config)];
       // A difference that is gone is to be struck off.
       if (differs[name]?.[what] !== undefined) expect(found).not.toEqual([name, comparable(config)]);
       else expect(found).toEqual([name, comparable(config)]);
@@ -222,8 +236,8 @@ describe.skipIf(whyNoContainers() || (!hasDocker && !hasBuildah))('beside other 
     for (const path of files) write(path, path);
     write('.dockerignore', text);
     write('Dockerfile', 'FROM scratch\nCOPY . /\n');
-    const mine = (await withGantry()).files.filter((name) => files.includes(name));
-    for (const [name, present, build] of peers)
-      if (present) expect([name, build().files.filter((found) => files.includes(found))]).toEqual([name, mine]);
+    const [mine, theirs] = await builtByAll();
+    const known = (built: Built): string[] => built.files.filter((name) => files.includes(name));
+    for (const [name, built] of theirs) expect([name, known(built)]).toEqual([name, known(mine)]);
   });
 });
