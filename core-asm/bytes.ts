@@ -128,3 +128,14 @@ export class ByteWriter {
     return new Bytes(this.pointer, this.length);
   }
 }
+
+/** FNV-1a over pairs of characters: paths are long, and differ at their ends. */
+export function hashText(text: string): i32 {
+  const at = changetype<usize>(text);
+  const size = text.length << 1;
+  let value: u32 = 0x811c9dc5 ^ size;
+  let done = 0;
+  for (; done + 4 <= size; done += 4) value = (value ^ load<u32>(at + done)) * 0x01000193;
+  if (done < size) value = (value ^ load<u16>(at + done)) * 0x01000193;
+  return <i32>(value ^ (value >>> 15));
+}

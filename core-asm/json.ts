@@ -19,16 +19,41 @@ export class Json {
   /** A whole number of up to 2^64 - 1. */
   unsigned: u64 = 0;
   text: string = '';
+  // Made when they are asked for: most values are scalars.
+  private madeItems: Json[] | null = null;
+  private madeKeys: string[] | null = null;
+
   /** Elements of an array, or values of an object beside `keys`. */
-  items: Json[] = [];
-  keys: string[] = [];
+  get items(): Json[] {
+    let made = this.madeItems;
+    if (!made) this.madeItems = made = [];
+    return made;
+  }
+
+  get keys(): string[] {
+    let made = this.madeKeys;
+    if (!made) this.madeKeys = made = [];
+    return made;
+  }
+
+  /** Index of a key; -1 where it is missing. */
+  private find(key: string): i32 {
+    const keys = this.madeKeys;
+    if (!keys) return -1;
+    const length = key.length;
+    for (let i = 0, count = keys.length; i < count; i++) {
+      const known = unchecked(keys[i]);
+      if (known.length == length && known == key) return i;
+    }
+    return -1;
+  }
 
   /** The value of a key, or null where the key is missing or its value is null. */
   get(key: string): Json | null {
-    for (let i = 0; i < this.keys.length; i++) {
-      if (this.keys[i] == key) return this.items[i].kind == JsonKind.Null ? null : this.items[i];
-    }
-    return null;
+    const at = this.find(key);
+    if (at < 0) return null;
+    const found = this.items[at];
+    return found.kind == JsonKind.Null ? null : found;
   }
 
   has(key: string): bool {
@@ -123,11 +148,10 @@ export class Json {
 
   /** Sets a key; an earlier value is replaced. Returns this. */
   set(key: string, value: Json): Json {
-    for (let i = 0; i < this.keys.length; i++) {
-      if (this.keys[i] == key) {
-        this.items[i] = value;
-        return this;
-      }
+    const at = this.find(key);
+    if (at >= 0) {
+      this.items[at] = value;
+      return this;
     }
     this.keys.push(key);
     this.items.push(value);

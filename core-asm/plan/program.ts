@@ -17,6 +17,7 @@ import {
 } from '../abi';
 import { Bytes, ByteWriter } from '../bytes';
 import { refuse } from '../status';
+import { StringTable } from './string-table';
 
 /** Appends ops: `program.op(OP_MKDIRAT).fd(AT_FDCWD).path('/x').imm(0o755).because('the upper directory')`. */
 export class ProgramWriter {
@@ -29,7 +30,7 @@ export class ProgramWriter {
   /** Bit n: register n is in use. */
   private taken: u64 = 0;
   /** Strings already in the data, found again by their text. */
-  private strings: Map<string, i32> = new Map<string, i32>();
+  private strings: StringTable = new StringTable();
 
   constructor(architecture: string) {
     this.architecture = architecture == 'aarch64' ? ARCH_AARCH64 : ARCH_X86_64;
@@ -43,11 +44,9 @@ export class ProgramWriter {
 
   /** Starts an op; operands follow in order. */
   op(code: i32): ProgramWriter {
-    this.ops.u16(code);
-    this.ops.u8(REGISTER_NONE);
-    this.ops.u8(POLICY_FAIL);
-    this.ops.zeros(OP_SIZE - 4);
+    this.ops.zeros(OP_SIZE);
     this.count++;
+    this.ops.setU32(this.at(0), code | (REGISTER_NONE << 16) | (POLICY_FAIL << 24));
     this.argument = 0;
     this.kinds = 0;
     return this;
@@ -165,10 +164,9 @@ export class ProgramWriter {
   }
 
   private text(text: string): i32 {
-    if (this.strings.has(text)) return this.strings.get(text);
-    const offset = this.data.length;
-    this.data.cstring(text);
-    this.strings.set(text, offset);
+    const next = this.data.length;
+    const offset = this.strings.put(text, next);
+    if (offset == next) this.data.cstring(text);
     return offset;
   }
 
