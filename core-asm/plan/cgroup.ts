@@ -181,11 +181,14 @@ export function openCgroup(program: ProgramWriter, places: CgroupPlaces, deviceP
   return register;
 }
 
-/** v1, in the launcher: it joins, its child inherits. */
+/**
+ * v1, in the launcher: it joins, its child inherits. By "tasks": what moves only itself takes no lock over the forks of the whole
+ * machine (Linux 5.19 and newer), which "cgroup.procs" takes and which costs an RCU grace period, some 10 ms, after idleness.
+ */
 export function joinCgroups(program: ProgramWriter, places: CgroupPlaces): void {
   if (places.unified) return;
   for (let i = 0; i < places.mounts.length; i++)
-    writeFile(program, places.directory(places.mounts[i]) + '/cgroup.procs', '0').because(
+    writeFile(program, places.directory(places.mounts[i]) + '/tasks', '0').because(
       'the launcher joins, its child inherits',
     );
 }
