@@ -25,7 +25,6 @@ const SHORTEST = 12;
 const KEPT = 64;
 
 interface Place {
-  part: number;
   at: number;
   length: number;
   /** Index of the name. */
@@ -34,10 +33,14 @@ interface Place {
 
 interface Template {
   parts: Uint8Array[];
-  places: Place[];
+  /** Of each part. */
+  places: Place[][];
 }
 
 export type Templates = Map<string, Template>;
+
+/** One part of what was planned; copied when it is asked for: a creation looks at the warnings alone. */
+export type PlannedPart = (part: number) => Uint8Array;
 
 /**
  * What `plan` makes of a request in JSON; it is asked once for all requests that differ in nothing but these names.
@@ -48,24 +51,29 @@ export function planByTemplate(
   request: string,
   names: (PlanName | undefined)[],
   plan: (request: string) => Uint8Array[],
-): Uint8Array[] {
+): PlannedPart {
+  const whole = (): PlannedPart => {
+    const parts = plan(request);
+    return (part) => parts[part]!;
+  };
   const known = names.filter((name) => name !== undefined);
   if (known.length < names.length || [ID.slice(0, SHORTEST), SLOT].some((name) => request.includes(name)))
-    return plan(request);
+    return whole();
   const key = known.reduce((text, { actual, canonical }) => rename(text, actual, canonical), request);
   let template = templates.get(key);
   if (template === undefined) {
     try {
       const parts = plan(key);
-      template = { parts, places: parts.flatMap((bytes, part) => placesOf(bytes, part, known)) };
+      template = { parts, places: parts.map((bytes) => placesOf(bytes, known)) };
     } catch {
-      return plan(request); // A refusal speaks of the container's own names.
+      return whole(); // A refusal speaks of the container's own names.
     }
     const [oldest] = templates.size >= KEPT ? templates.keys() : [];
     if (oldest !== undefined) templates.delete(oldest);
   } else templates.delete(key);
   templates.set(key, template); // The latest is the last to go.
-  return fill(template, known);
+  const { parts, places } = template;
+  return (part) => fill(parts[part]!, places[part]!, known);
 }
 
 /** Every name, and every beginning of it that is long enough, in the words of another. */
@@ -82,7 +90,7 @@ function rename(text: string, actual: string, canonical: string): string {
   return renamed + text.slice(done);
 }
 
-function placesOf(part: Uint8Array, index: number, names: PlanName[]): Place[] {
+function placesOf(part: Uint8Array, names: PlanName[]): Place[] {
   const bytes = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
   const places: Place[] = [];
   for (const [name, { canonical }] of names.entries()) {
@@ -91,15 +99,15 @@ function placesOf(part: Uint8Array, index: number, names: PlanName[]): Place[] {
     for (let at = bytes.indexOf(head); at >= 0; at = bytes.indexOf(head, at + 1)) {
       let length = head.length;
       while (length < whole.length && bytes[at + length] === whole[length]) length++;
-      places.push({ part: index, at, length, name });
+      places.push({ at, length, name });
     }
   }
   return places;
 }
 
-function fill({ parts, places }: Template, names: PlanName[]): Uint8Array[] {
-  const filled = parts.map((part) => part.slice());
+function fill(part: Uint8Array, places: Place[], names: PlanName[]): Uint8Array {
+  const filled = part.slice();
   const actual = names.map((name) => Buffer.from(name.actual));
-  for (const { part, at, length, name } of places) actual[name]!.copy(filled[part]!, at, 0, length);
+  for (const { at, length, name } of places) actual[name]!.copy(filled, at, 0, length);
   return filled;
 }

@@ -10,7 +10,7 @@ import type { ContainerConfig, Resources } from '../types.ts';
 import type { ArchiveRequest, ExecRequest, HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
-import { idName, planByTemplate, slotName, type Templates } from './plan-templates.ts';
+import { idName, type PlannedPart, planByTemplate, slotName, type Templates } from './plan-templates.ts';
 import { readProgram } from './program.ts';
 import { type SeccompFilter, seccompFilter } from './seccomp.ts';
 import { warningSentences } from './warnings.ts';
@@ -49,13 +49,17 @@ export function planContainer(request: PlanRequest): Plan {
   };
   const names = [idName(request.id), ...(request.pooledSlot === undefined ? [] : [slotName(request.pooledSlot)])];
   const { programs, descriptions } = templatesOf(seccomp);
-  const byTemplate = (templates: Templates, make: (input: string) => Uint8Array[]): Uint8Array[] =>
-    // Addresses differ from container to container: nothing would be found again.
-    request.network.interfaces.length > 0 ? make(text) : planByTemplate(templates, text, names, make);
-  const [setup, teardown, warnings] = byTemplate(programs, plan);
+  const byTemplate = (templates: Templates, make: (input: string) => Uint8Array[]): PlannedPart => {
+    if (request.network.interfaces.length === 0) return planByTemplate(templates, text, names, make);
+    const parts = make(text); // Addresses differ from container to container: nothing would be found again.
+    return (part) => parts[part]!;
+  };
+  const planned = byTemplate(programs, plan);
+  let setup: Uint8Array | undefined;
+  let teardown: Uint8Array | undefined;
   let known: Described | undefined;
   const described = (): Described => {
-    known ??= readDescription(byTemplate(descriptions, describe)[0]!, seccomp.profile);
+    known ??= readDescription(byTemplate(descriptions, describe)(0), seccomp.profile);
     return known;
   };
   return {
@@ -67,9 +71,15 @@ export function planContainer(request: PlanRequest): Plan {
     get cgroupWrites() {
       return described().cgroupWrites;
     },
-    setup: setup!,
-    teardown: teardown!,
-    warnings: warningSentences(decoder.decode(warnings)),
+    get setup() {
+      setup ??= planned(0);
+      return setup;
+    },
+    get teardown() {
+      teardown ??= planned(1);
+      return teardown;
+    },
+    warnings: warningSentences(decoder.decode(planned(2))),
   };
 }
 
@@ -148,8 +158,8 @@ export function planPool(
   const container = { ...emptyHost, host: { cgroupParent } };
   const request = `{"facts":${factsText(facts)},"id":"${slot}","container":${JSON.stringify(container)}}`;
   const plan = (input: string): Uint8Array[] => parts(callCore('planSlot', encoder.encode(input)));
-  const [program, teardown] = planByTemplate(slots, request, [slotName(slot)], plan);
-  return { program: program!, teardown: teardown! };
+  const planned = planByTemplate(slots, request, [slotName(slot)], plan);
+  return { program: planned(0), teardown: planned(1) };
 }
 
 /** Plans the removal of what a container may have left: after a crash of its supervisor. */

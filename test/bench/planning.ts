@@ -17,7 +17,7 @@ export function benchPlanning(report: Report): void {
         container.env = [`TURN=${change(turn)}`];
       });
       const before = performance.now();
-      planContainer(request);
+      void planContainer(request).setup; // Copied when it is asked for.
       return performance.now() - before;
     });
     return median(times.slice(100));

@@ -54,7 +54,7 @@ describe('plans by template', () => {
         planned++;
         return [callCore('planContainer', new TextEncoder().encode(text), filter)];
       };
-      const found = outcome(() => planByTemplate(templates, request, [idName(id)], plan));
+      const found = outcome(() => [planByTemplate(templates, request, [idName(id)], plan)(0)]);
       expect(found).toContain(found.includes('\0') ? id : '');
       if (found.includes('\0') && index > 0) expect(planned).toBe(0);
       expect(found).toBe(outcome(() => plan(request)));
@@ -69,7 +69,7 @@ describe('plans by template', () => {
       return [Buffer.from(request)];
     };
     const ask = (request: string, id: string, slot: string): string =>
-      Buffer.from(planByTemplate(templates, request, [idName(id), slotName(slot)], plan)[0]!).toString();
+      Buffer.from(planByTemplate(templates, request, [idName(id), slotName(slot)], plan)(0)).toString();
     const [first = '', second = ''] = ids;
     const requests = [first, second].flatMap((id) =>
       ['slot-0123456789abcdef', 'slot-fedcba9876543210'].map(
