@@ -57,23 +57,24 @@ export function engineFiles({ dataRoot, memoryRoot }: EnginePaths): EngineFiles 
     emptyDirectory: join(dataRoot, 'empty'),
     scaffold: join(dataRoot, 'scaffold'),
     of(id) {
-      const directory = join(containers, id);
-      const runDirectory = join(running, id.slice(0, SOCKET_ID));
+      // Joined by hand, here and below: this is asked several times in each container's life.
+      const directory = `${containers}/${id}`;
+      const runDirectory = `${running}/${id.slice(0, SOCKET_ID)}`;
       return {
         directory,
-        record: join(directory, 'container.json'),
-        upper: join(directory, 'upper'),
-        work: join(directory, 'work'),
-        log: join(directory, 'output.log'),
+        record: `${directory}/container.json`,
+        upper: `${directory}/upper`,
+        work: `${directory}/work`,
+        log: `${directory}/output.log`,
         runDirectory,
-        volatileRecord: join(runDirectory, 'container.json'),
-        exitRecord: join(runDirectory, 'exit.json'),
-        startRecord: join(runDirectory, 'start.json'),
-        hosts: join(runDirectory, 'hosts'),
-        hostname: join(runDirectory, 'hostname'),
-        resolvConf: join(runDirectory, 'resolv.conf'),
-        controlSocket: join(runDirectory, 'control'),
-        resolver: join(runDirectory, 'names'),
+        volatileRecord: `${runDirectory}/container.json`,
+        exitRecord: `${runDirectory}/exit.json`,
+        startRecord: `${runDirectory}/start.json`,
+        hosts: `${runDirectory}/hosts`,
+        hostname: `${runDirectory}/hostname`,
+        resolvConf: `${runDirectory}/resolv.conf`,
+        controlSocket: `${runDirectory}/control`,
+        resolver: `${runDirectory}/names`,
       };
     },
   };
