@@ -37,6 +37,7 @@ export function neighboursOf(
 
 /** A name wins over an ID that begins so. */
 export function lookUp(catalog: Catalog, name: string): string | undefined {
+  if (Object.hasOwn(catalog.images, name)) return name; // What every start asks for.
   const digits = name.replace(/^sha256:/, '');
   const hex = /^[a-f0-9]{4,64}$/.test(digits);
   const byId = (): string | undefined => {
