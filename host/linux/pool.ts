@@ -1,4 +1,4 @@
-// Places prepared ahead: cgroups with a launcher parked in them. Joining cgroups is what a start costs most, so it is done before.
+// Places prepared ahead: cgroups with a launcher parked in them, and a network namespace: what of a start can be done before it.
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { FRAME_FAILED, FRAME_READY } from '../../core-asm/abi.ts';
