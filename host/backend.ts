@@ -208,7 +208,17 @@ export interface ResolverLink {
   close(): void;
 }
 
+/** Where this host is for containers on a machine that is not it. */
+export interface HostPlace {
+  /** Answers names as this host has them answered. */
+  nameServer: string;
+  /** Stands for this host and its services; undefined where those are not to be reached. */
+  gateway: string | undefined;
+}
+
 export interface Backend {
+  /** Absent: containers are on this host, and its address is their network's gateway. */
+  readonly hostPlace?: HostPlace;
   readonly capabilities: BackendCapabilities;
   /** Path, for the plan, of the program that serves as /sbin/docker-init. */
   readonly initProgram: string;
@@ -249,6 +259,12 @@ export interface Backend {
   resolve(socket: string, answer: (question: Uint8Array, tcp: boolean) => Promise<Uint8Array>): Promise<ResolverLink>;
   /** Connects to a container's address, both halves of which end by themselves. Rejects with an error that has the system's `code`. */
   dial(address: string, port: number): Promise<Duplex>;
+  /** Datagrams to and from a container's address by UDP; what cannot be sent is lost. */
+  exchange(
+    address: string,
+    port: number,
+    received: (data: Uint8Array) => void,
+  ): { send(data: Uint8Array): void; close(): void };
   /** Carries out a program without a process in it: network, tear-down after a crash, pause. */
   run(program: Uint8Array): Promise<void>;
   /** Directories that were just made: what will be made below them has nothing to do with each other. */

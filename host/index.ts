@@ -71,11 +71,20 @@ async function openBackend(
     throw new GantryError('INVALID_ARGUMENT', `Cannot use the backend "${name}" of GANTRY_BACKEND`, {
       hint: 'One of linux, vm',
     });
-  const [{ createVmBackend }, { GUEST_EXECUTOR_SOCKET }, { openConnection }, { engineFiles }] = await Promise.all([
+  const [
+    { createVmBackend },
+    { GUEST_EXECUTOR_SOCKET },
+    { openConnection },
+    { engineFiles },
+    { wantsIPv6 },
+    { answerAsHost },
+  ] = await Promise.all([
     import('./vm/backend.ts'),
     import('./vm/guest-machine.ts'),
     import('./linux/connection.ts'),
     import('./engine/state/layout.ts'),
+    import('./engine/network/ipv6.ts'),
+    import('./engine/network/dns-host.ts'),
   ]);
   const files = engineFiles(paths);
   return createVmBackend({
@@ -84,6 +93,7 @@ async function openBackend(
     mirrored: [files.containers, files.volumes, files.running, `${paths.dataRoot}/layers`],
     pack,
     warn,
+    uplink: { ipv6: wantsIPv6(), resolve: answerAsHost },
     drive: (machine, { initProgram, ended }) =>
       createBackendOn(machine, {
         connect: (listener) => openConnection(GUEST_EXECUTOR_SOCKET, listener, machine),

@@ -10,6 +10,12 @@ export interface MachineSocket extends Duplex {
   unref(): void;
 }
 
+/** As a connected UDP socket. */
+export interface DatagramLink {
+  send(data: Uint8Array): void;
+  close(): void;
+}
+
 export interface Machine {
   architecture: HostFacts['architecture'];
   /** Content of a file; empty where it cannot be read. */
@@ -23,6 +29,8 @@ export interface Machine {
   connect(path: string): Promise<MachineSocket>;
   /** Connects by TCP from where the machine is; each half ends by itself. Rejects as `connect`. */
   dial(address: string, port: number): Promise<Duplex>;
+  /** Datagrams to and from one address by UDP; what cannot be sent is lost. */
+  exchange(address: string, port: number, received: (data: Uint8Array) => void): DatagramLink;
   /** Output of ps(1); undefined where the machine has none. @throws {GantryError} INTERNAL with what ps says. */
   ps(args: string[]): Promise<string | undefined>;
 }

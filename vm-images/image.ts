@@ -30,7 +30,7 @@ const firstModules = ['virtio_pci', 'virtio_console'];
 /** libcrc32c finds crc32c_generic by no dependency but an alias. */
 const secondModules = (
   'crc32c_generic virtio_blk ext4 overlay erofs fuse virtio_net virtio_balloon virtio_rng bridge veth ' +
-  'nf_tables nft_chain_nat nft_masq nft_ct nft_nat nft_fib_ipv4 nft_fib_ipv6'
+  'nf_tables nft_chain_nat nft_masq nft_ct nft_nat nft_fib_ipv4 nft_fib_ipv6 af_packet nfnetlink_queue nft_queue nft_tproxy'
 ).split(' ');
 
 const DISK_BYTES = 64 * 1024 ** 3;

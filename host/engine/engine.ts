@@ -29,7 +29,7 @@ import { checkName, newId } from './names.ts';
 import { createNetworks, privateSysctls } from './network/networks.ts';
 import { createNetworkOperations, type NetworkOperations } from './network/operations.ts';
 import { settleLinks } from './network/links.ts';
-import { checkNetworkOptions, settleNetworks } from './network/options.ts';
+import { checkHostPlace, checkNetworkOptions, settleNetworks } from './network/options.ts';
 import { type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { createSnapshots, type Snapshots } from './snapshots.ts';
@@ -185,6 +185,7 @@ export async function openEngine({ paths, backend, others, openImages }: EngineO
   const backendFor = async (config: ContainerConfig): Promise<Backend> => {
     const found = await backends.of(config.host.isolation);
     checkCapabilities(config, found.capabilities);
+    checkHostPlace(config, found.hostPlace);
     return found;
   };
 

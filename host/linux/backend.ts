@@ -164,6 +164,7 @@ export function createBackendOn(machine: Machine, executor: MachineExecutor): Ba
     },
     run,
     dial: machine.dial,
+    exchange: machine.exchange,
     wire: (controlSocket, program) =>
       runOn(async (listener) => {
         const connection = await enter(controlSocket);

@@ -1,9 +1,10 @@
 // This very machine, as the backend sees one.
 import { execFile } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { access, readdir, readFile, stat } from 'node:fs/promises';
-import { createConnection, type Socket } from 'node:net';
+import { createConnection, isIPv6, type Socket } from 'node:net';
 import { GantryError } from '../errors.ts';
-import type { Machine } from '../machine.ts';
+import type { DatagramLink, Machine } from '../machine.ts';
 
 const S_IFMT = 0o170000n;
 const S_IFBLK = 0o060000n;
@@ -31,6 +32,7 @@ export const thisMachine: Machine = {
     if (node === undefined || (format !== S_IFBLK && format !== S_IFCHR)) return undefined;
     return [major(node.rdev), minor(node.rdev), format === S_IFBLK ? 'b' : 'c'];
   },
+  exchange: exchangeDatagrams,
   dial: (address, port) => connected(createConnection({ host: address, port, allowHalfOpen: true, noDelay: true })),
   connect: (path) =>
     new Promise((resolve, reject) => {
@@ -50,6 +52,14 @@ export const thisMachine: Machine = {
       });
     }),
 };
+
+function exchangeDatagrams(address: string, port: number, received: (data: Uint8Array) => void): DatagramLink {
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+  socket.unref();
+  socket.on('error', () => {});
+  socket.on('message', received);
+  return { send: (data) => socket.send(data, port, address), close: () => void socket.close() };
+}
 
 function connected(socket: Socket): Promise<Socket> {
   return new Promise((resolve, reject) => {

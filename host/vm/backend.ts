@@ -3,12 +3,16 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend, Check, LogTarget, OutputSink, RunningProcess } from '../backend.ts';
+import { GantryError } from '../errors.ts';
 import type { Machine } from '../machine.ts';
 import { hostMachine } from './accelerator.ts';
 import type { Channel } from './channel/channel.ts';
 import { askGuest, GUEST_EXECUTOR, guestMachine } from './guest-machine.ts';
 import { openLog } from './log-file.ts';
 import { createProvider } from './machine-provider.ts';
+import type { Uplink } from './network/context.ts';
+import { HOST_ADDRESS } from './network/destinations.ts';
+import { openRelay } from './network/relay.ts';
 import { createPlacement } from './placement.ts';
 
 export interface VmBackendOptions {
@@ -21,6 +25,7 @@ export interface VmBackendOptions {
   pack(directory: string): AsyncIterable<Uint8Array>;
   /** For the log. */
   warn(text: string): void;
+  uplink: Pick<Uplink, 'ipv6' | 'resolve'>;
   /** Drives the kernel of a machine where an executor runs. @param ended called when nobody needs it any more. */
   drive(machine: Machine, executor: { initProgram: string; ended(): Promise<void> }): Backend;
 }
@@ -29,11 +34,18 @@ export interface VmBackendOptions {
 const LOST_MS = 500;
 
 export function createVmBackend(options: VmBackendOptions): Backend {
-  const { dataRoot, runRoot, mirrored, pack, warn } = options;
+  const { dataRoot, runRoot, mirrored, pack, uplink, warn } = options;
+  const reachesHost = readReachesHost();
   const provider = createProvider({
     directory: join(dataRoot, 'vm'),
     runDirectory: join(runRoot, 'vm'),
-    settle: (machine) => askGuest(machine.channel, ['disk', dataRoot]),
+    async settle(machine) {
+      await Promise.all([
+        askGuest(machine.channel, ['disk', dataRoot]),
+        openRelay(machine.channel, { ...uplink, reachesHost }),
+      ]);
+    },
+    reconnect: (machine) => openRelay(machine.channel, { ...uplink, reachesHost }),
     warn,
   });
   const channel = async (): Promise<Channel> => (await provider.get()).channel;
@@ -72,6 +84,7 @@ export function createVmBackend(options: VmBackendOptions): Backend {
 
   return {
     ...inner,
+    hostPlace: { nameServer: HOST_ADDRESS, gateway: reachesHost ? HOST_ADDRESS : undefined },
     capabilities: { ...inner.capabilities, name: 'vm', bindMounts: false, sameFiles: false, outlivesEngine: false },
     async prepare() {
       await placement.sweep().catch(() => {});
@@ -110,6 +123,13 @@ export function createVmBackend(options: VmBackendOptions): Backend {
 
 function oneLine(text: string): string {
   return text.trim().replace(/\s*\n\s*/g, '; ');
+}
+
+/** @throws {GantryError} INVALID_ARGUMENT. */
+function readReachesHost(setting = process.env.GANTRY_VM_HOST_GATEWAY ?? ''): boolean {
+  if (!['', 'on', 'off'].includes(setting))
+    throw new GantryError('INVALID_ARGUMENT', `Cannot read GANTRY_VM_HOST_GATEWAY "${setting}"`, { hint: 'on or off' });
+  return setting === 'on';
 }
 
 /** Hands output to the log first. With `keep`, the first sink of a user gets what came before it, as without a log. */

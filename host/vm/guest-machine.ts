@@ -4,6 +4,7 @@ import { GantryError } from '../errors.ts';
 import type { Machine, MachineSocket } from '../machine.ts';
 import type { Channel } from './channel/channel.ts';
 import { errnoCode } from './channel/errno.ts';
+import { exchangeDatagrams } from './network/exchange.ts';
 import type { Architecture } from './qemu-arguments.ts';
 
 /** Where the guest's first process starts the executor. */
@@ -46,6 +47,7 @@ export function guestMachine(architecture: Architecture, channel: () => Promise<
       await stream.opened;
       return stream;
     },
+    exchange: (address, port, received) => exchangeDatagrams(channel, [address, String(port)], received),
     ps: async () => undefined,
   };
 }

@@ -28,6 +28,8 @@ export interface ProviderOptions {
   runDirectory: string;
   /** Done in each guest before anybody else speaks with it; not in one that is taken over. */
   settle(machine: VirtualMachine): Promise<void>;
+  /** Done in place of it in one that is taken over. */
+  reconnect(machine: VirtualMachine): Promise<void>;
   /** What went otherwise than it should, a line each. */
   warn(text: string): void;
   env?: NodeJS.ProcessEnv;
@@ -186,6 +188,15 @@ export function createProvider(options: ProviderOptions): MachineProvider {
     setTimeout(() => void current?.qmp?.execute('cont').catch(() => {}), FULL_DISK_MS).unref();
   };
 
+  const reconnected = (machine: VirtualMachine): Promise<boolean> =>
+    options.reconnect(machine).then(
+      () => true,
+      (error: Error) => {
+        warn(`The virtual machine is not taken over: ${oneLine(error.message)}`);
+        return false;
+      },
+    );
+
   const adopt = async (): Promise<RunningMachine | undefined> => {
     const record = readMachineRecord(runDirectory);
     const { port, control } = portsOf(hostMachine(), runDirectory);
@@ -196,7 +207,8 @@ export function createProvider(options: ProviderOptions): MachineProvider {
       told,
     );
     if (machine === undefined) removeMachineRecord(runDirectory);
-    if (machine === undefined || record.ready) return machine && { ...machine, record };
+    if (machine === undefined) return undefined;
+    if (record.ready && (await reconnected(machine))) return { ...machine, record };
     await machine.kill();
     return undefined;
   };

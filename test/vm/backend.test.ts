@@ -142,10 +142,6 @@ describe.skipIf(whyNoGuest(architecture))('containers in a virtual machine', () 
     const get = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/`)).text();
     await until(async () => (await get().catch(() => '')) === 'served\n', 'the server');
     expect(await Promise.all(Array.from({ length: 20 }, get))).toEqual(Array(20).fill('served\n'));
-    expect(await here.gantry('run', '--rm', '-p', '53/udp', 'box', 'true')).toMatchObject({
-      status: 125,
-      stderr: expect.stringContaining('Cannot publish 53/udp'),
-    });
     await here.ok('rm', '-f', 'web');
     await expect(get()).rejects.toThrow('fetch failed');
   });

@@ -161,6 +161,9 @@ async function guestFacts(guest: Guest): Promise<HostFacts> {
     deviceNode: async () => undefined,
     ps: async () => undefined,
     dial: () => Promise.reject(new Error('nobody dials for facts')),
+    exchange: () => {
+      throw new Error('nobody sends datagrams for facts');
+    },
     connect: () => Promise.reject(new Error('nobody connects for facts')),
   });
   const [major = '', minor = ''] = (await guest.ok('stat -c "%t %T" /dev/vda')).split(' ');

@@ -58,11 +58,32 @@ void send_frame(uint32_t stream, uint8_t type, uint8_t lane, const void *payload
     append(&outgoing, payload, length);
 }
 
-static struct stream *find(uint32_t id) {
+struct stream *find_stream(uint32_t id) {
     for (size_t i = 0; i < stream_count; i++)
         if (streams[i].id == id)
             return &streams[i];
     return NULL;
+}
+
+// All of it, or nothing where the stream is gone or the host takes no more: a record is never cut.
+bool send_record(uint32_t id, const void *head, size_t head_length, const void *rest, size_t rest_length) {
+    static uint8_t record[PAYLOAD_MAX];
+    struct stream *stream = id ? find_stream(id) : NULL;
+    size_t length = head_length + rest_length;
+    if (!stream || stream->credit < length)
+        return false;
+    stream->credit -= (uint32_t)length;
+    memcpy(record, head, head_length);
+    for (size_t held = head_length; length;) {
+        size_t more = rest_length < sizeof record - held ? rest_length : sizeof record - held;
+        memcpy(record + held, rest, more);
+        send_frame(id, DATA, LANE_MAIN, record, (uint32_t)(held + more));
+        rest = (const uint8_t *)rest + more;
+        rest_length -= more;
+        length -= held + more;
+        held = 0;
+    }
+    return true;
 }
 
 static void close_fd(int *fd) {
@@ -86,6 +107,10 @@ void accept_stream(struct stream *stream) {
 // Tells the host and forgets the stream; whatever still comes for it is dropped.
 void end_stream(struct stream *stream, uint32_t status) {
     send_frame(stream->id, CLOSE, 0, &status, sizeof status);
+    if (stream->relayed && !stream->input_ended && stream->in >= 0) { // Cut off by the host: the peer is told so.
+        struct linger none = {1, 0};
+        setsockopt(stream->in, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    }
     close_input(stream);
     close_fd(&stream->out);
     close_fd(&stream->error);
@@ -102,6 +127,7 @@ static void lose_host(void) {
     for (size_t i = 0; i < stream_count; i++)
         if (streams[i].id)
             end_stream(&streams[i], 0);
+    relay_lose_host();
     outgoing.from = outgoing.length = 0;
     greeted = false;
 }
@@ -121,17 +147,22 @@ static void set_away(bool now) {
 void settle(struct stream *stream) {
     if (!stream->id)
         return;
+    if (stream->reader && !stream->host_closed)
+        return;
     bool written = !stream->pending.length || stream->in < 0;
     if (stream->host_closed && written)
         end_stream(stream, stream->status);
-    else if (stream->out < 0 && stream->error < 0 && !stream->pid && !stream->path && (!stream->socket || stream->in < 0))
+    else if (stream->out < 0 && stream->error < 0 && !stream->connecting && !stream->pid && !stream->path && (!stream->socket || stream->in < 0))
         end_stream(stream, stream->status);
 }
 
 // Writes what the host sent, and gives it credit for that.
 void feed(struct stream *stream) {
     uint32_t used = 0;
-    while (stream->pending.length && !stream->connecting) {
+    for (size_t taken; stream->reader && (taken = stream->reader(stream, stream->pending.bytes + stream->pending.from, stream->pending.length));
+         used += (uint32_t)taken)
+        consume(&stream->pending, taken);
+    while (stream->pending.length && !stream->connecting && !stream->reader) {
         ssize_t written = stream->in < 0 ? (ssize_t)stream->pending.length
                                          : write(stream->in, stream->pending.bytes + stream->pending.from, stream->pending.length);
         if (written < 0 && (errno == EAGAIN || errno == EINTR))
@@ -171,6 +202,10 @@ void drain(struct stream *stream, int *fd, uint8_t lane) {
         send_frame(stream->id, DATA, lane, bytes, (uint32_t)got);
         return;
     }
+    if (got < 0 && stream->relayed) { // Cut off by its peer.
+        end_stream(stream, (uint32_t)errno);
+        return;
+    }
     if (got < 0 && !stream->pid)
         stream->status = (uint32_t)errno;
     if (stream->in == *fd) { // A socket is left open for what still goes in.
@@ -181,8 +216,16 @@ void drain(struct stream *stream, int *fd, uint8_t lane) {
     settle(stream);
 }
 
+void drain_datagrams(struct stream *stream) {
+    static uint8_t bytes[DATAGRAM_MAX];
+    ssize_t got = recv(stream->out, bytes, sizeof bytes, 0);
+    uint16_t length = (uint16_t)got; // An error is told by nobody: datagrams get lost.
+    if (got >= 0)
+        send_record(stream->id, &length, sizeof length, bytes, (size_t)got);
+}
+
 static void open_stream(uint32_t id, char *payload, uint32_t length) {
-    struct stream *stream = find(0);
+    struct stream *stream = find_stream(0);
     char *words[64];
     int count = 0;
     for (uint32_t at = 0; at < length && count < 63; at += (uint32_t)strlen(payload + at) + 1)
@@ -233,7 +276,7 @@ static void greet(const char *payload, uint32_t length) {
 }
 
 static void take(const struct frame *frame, char *payload) {
-    struct stream *stream = frame->stream ? find(frame->stream) : NULL;
+    struct stream *stream = frame->stream ? find_stream(frame->stream) : NULL;
     if (frame->type == HELLO) {
         greet(payload, frame->length);
     } else if (!greeted) {

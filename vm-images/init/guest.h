@@ -2,6 +2,7 @@
 #pragma once
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #define PAYLOAD_MAX 32768
 #define WINDOW_BYTES 262144
 #define STREAMS_MAX 1024
+#define DATAGRAM_MAX 65537 // with the length in front
 
 enum { PAD = 0, HELLO = 1, OPEN = 2, DATA = 3, WINDOW = 4, END = 5, CLOSE = 6, CLOCK = 7 };
 enum { LANE_MAIN = 0, LANE_ERROR = 1 };
@@ -40,6 +42,9 @@ struct stream {
     bool socket, input_ended, host_closed;
     struct buffer pending; // from the host, not yet written to `in`
     char *temporary, *path; // a file that is written: renamed when all is there
+    size_t (*reader)(struct stream *stream, const uint8_t *bytes, size_t length); // of records in place of `in`: takes one, or 0 where it is not whole
+    bool relayed; // a connection that the guest has opened
+    bool datagrams; // `out` gives one at each read, which gets its length in front
 };
 
 extern struct stream *streams;
@@ -53,6 +58,9 @@ bool channel_is_away(void);
 void channel_flush(void);
 bool channel_wants_room(void);
 bool channel_has_room(void);
+struct stream *find_stream(uint32_t id);
+void drain_datagrams(struct stream *stream);
+bool send_record(uint32_t id, const void *head, size_t head_length, const void *rest, size_t rest_length);
 void send_frame(uint32_t stream, uint8_t type, uint8_t lane, const void *payload, uint32_t length);
 void accept_stream(struct stream *stream);
 void end_stream(struct stream *stream, uint32_t status);
@@ -69,6 +77,10 @@ void add_entropy(const uint8_t *seed, size_t length);
 int set_identity(const char *identity);
 extern pid_t executor;
 bool is_idle(void);
+// relay.c
+int relay_poll(struct pollfd polled[2]); // how long to wait at most, ms
+void relay_lose_host(void);
+void relay_turn(const struct pollfd polled[2]);
 // loop.c
 void serve(int port) __attribute__((noreturn));
 // init.c

@@ -1,6 +1,5 @@
 // The loop over all streams, the port and the children.
 #include "guest.h"
-#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -49,12 +48,12 @@ static void wait_for_host(void) {
 
 // Three entries a stream: in, out, error.
 static void turn(int port, int signals) {
-    static struct pollfd polled[3 * STREAMS_MAX + 2];
+    static struct pollfd polled[3 * STREAMS_MAX + 4];
     static size_t first;
     size_t count = stream_count;
     for (size_t i = 0; i < count; i++) {
         struct stream *stream = &streams[i];
-        bool readable = stream->id && stream->credit && !stream->connecting && channel_has_room();
+        bool readable = stream->id && stream->credit >= (stream->datagrams ? DATAGRAM_MAX : 1) && !stream->connecting && channel_has_room();
         bool writable = stream->id && (stream->connecting || stream->pending.length);
         polled[3 * i] = (struct pollfd){writable ? stream->in : -1, POLLOUT, 0};
         polled[3 * i + 1] = (struct pollfd){readable ? stream->out : -1, POLLIN, 0};
@@ -64,7 +63,8 @@ static void turn(int port, int signals) {
     bool away = channel_is_away();
     polled[3 * count] = (struct pollfd){away ? -1 : port, (short)(POLLIN | (channel_wants_room() ? POLLOUT : 0)), 0};
     polled[3 * count + 1] = (struct pollfd){signals, POLLIN, 0};
-    if (poll(polled, (nfds_t)(3 * count + 2), away ? 1000 : -1) < 0)
+    int patience = relay_poll(&polled[3 * count + 2]);
+    if (poll(polled, (nfds_t)(3 * count + 4), away ? 1000 : patience) < 0)
         return;
     if (polled[3 * count].revents & POLLOUT)
         channel_flush();
@@ -77,7 +77,9 @@ static void turn(int port, int signals) {
             connected(stream);
         else if (polled[3 * i].revents)
             feed(stream);
-        if (polled[3 * i + 1].revents && stream->out >= 0 && stream->credit && channel_has_room())
+        if (polled[3 * i + 1].revents && stream->datagrams)
+            drain_datagrams(stream);
+        else if (polled[3 * i + 1].revents && stream->out >= 0 && stream->credit && channel_has_room())
             drain(stream, &stream->out, LANE_MAIN);
         if (polled[3 * i + 2].revents && stream->error >= 0 && stream->credit && channel_has_room())
             drain(stream, &stream->error, LANE_ERROR);
@@ -88,6 +90,7 @@ static void turn(int port, int signals) {
             ;
         reap();
     }
+    relay_turn(&polled[3 * count + 2]);
     if (away || polled[3 * count].revents & (POLLIN | POLLHUP | POLLERR))
         channel_read();
     wait_for_host();

@@ -1,6 +1,7 @@
-// What the host can ask for: "unix PATH", "tcp ADDRESS PORT", "run ARGUMENT…" (the executor), "read PATH", "list PATH", "stat PATH",
-// "write PATH MODE", "mkdir MODE PATH…", "disk DIRECTORY", "identity HEX", "spare" and "off".
-#include "guest.h"
+// What the host can ask for: "unix PATH", "tcp ADDRESS PORT", "udp ADDRESS PORT", "run ARGUMENT…" (the executor), "read PATH",
+// "list PATH", "stat PATH", "write PATH MODE", "mkdir MODE PATH…", "disk DIRECTORY", "identity HEX", "spare", "off"; and of what leaves
+// the guest "relay 4|6", "datagrams", "flow NUMBER" (a connection that it opens).
+#include "relay.h"
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -35,7 +36,7 @@ static int open_unix(struct stream *stream, const char *path) {
     return 0;
 }
 
-static int open_tcp(struct stream *stream, const char *host, const char *port) {
+static int open_internet(struct stream *stream, int kind, const char *host, const char *port) {
     struct sockaddr_in4_or_6 { union { struct sockaddr any; struct sockaddr_in four; struct sockaddr_in6 six; }; } address = {0};
     socklen_t length = sizeof address.four;
     if (inet_pton(AF_INET, host, &address.four.sin_addr) == 1) {
@@ -47,7 +48,7 @@ static int open_tcp(struct stream *stream, const char *host, const char *port) {
         length = sizeof address.six;
     } else
         return EINVAL;
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(address.any.sa_family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || (connect(fd, &address.any, length) && errno != EINPROGRESS)) {
         int error = errno;
         close(fd);
@@ -55,8 +56,25 @@ static int open_tcp(struct stream *stream, const char *host, const char *port) {
     }
     stream->in = stream->out = fd;
     stream->socket = true;
-    stream->connecting = true;
+    stream->connecting = kind == SOCK_STREAM;
     return 0;
+}
+
+static size_t send_datagram(struct stream *stream, const uint8_t *bytes, size_t length) {
+    uint16_t told;
+    if (length < sizeof told)
+        return 0;
+    memcpy(&told, bytes, sizeof told);
+    if (length < sizeof told + told)
+        return 0;
+    send(stream->in, bytes + sizeof told, told, 0);
+    return sizeof told + told;
+}
+
+static int open_udp(struct stream *stream, const char *host, const char *port) {
+    stream->reader = send_datagram;
+    stream->datagrams = true;
+    return open_internet(stream, SOCK_DGRAM, host, port);
 }
 
 static int run_executor(struct stream *stream, char **arguments) {
@@ -201,7 +219,9 @@ int open_service(struct stream *stream, char **words, int count) {
     if (!strcmp(name, "unix") && count == 2)
         return open_unix(stream, words[1]);
     if (!strcmp(name, "tcp") && count == 3)
-        return open_tcp(stream, words[1], words[2]);
+        return open_internet(stream, SOCK_STREAM, words[1], words[2]);
+    if (!strcmp(name, "udp") && count == 3)
+        return open_udp(stream, words[1], words[2]);
     if (!strcmp(name, "run") && count > 1) {
         words[0] = "gantry-executor";
         return run_executor(stream, words);
@@ -222,6 +242,12 @@ int open_service(struct stream *stream, char **words, int count) {
         return set_identity(words[1]);
     if (!strcmp(name, "spare") && count == 1)
         return drop_caches();
+    if (!strcmp(name, "relay") && count == 2)
+        return relay_open(stream, !strcmp(words[1], "6"));
+    if (!strcmp(name, "datagrams") && count == 1)
+        return relay_datagrams(stream);
+    if (!strcmp(name, "flow") && count == 2)
+        return relay_flow(stream, (uint32_t)strtoul(words[1], NULL, 10));
     if (!strcmp(name, "off") && count == 1)
         power_off();
     return ENOSYS;

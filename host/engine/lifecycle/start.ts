@@ -77,7 +77,15 @@ export function createStart({ context, find, others, announce, watch, discard }:
       if (owner !== undefined) shareNetworkFiles(files, context.files.of(find(owner).id));
       else {
         const linked = linkedHosts(record, (id) => others.get(id)?.record);
-        writeNetworkFiles(files, record.config, hostname, Object.values(endpoints), linked, resolver);
+        writeNetworkFiles(
+          files,
+          record.config,
+          hostname,
+          Object.values(endpoints),
+          linked,
+          resolver,
+          backend.hostPlace,
+        );
       }
       if (host.autoRemove && record.state.startedAt !== '') await freshWork(files.work);
       if (record.state.startedAt !== '') removeRecord(files.exitRecord);

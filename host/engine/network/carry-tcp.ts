@@ -1,9 +1,9 @@
 // A TCP port held by this process, its connections carried to the container byte by byte.
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Dial, Held, Place } from './held-port.ts';
+import type { Held, Place, Way } from './held-port.ts';
 
-export async function holdTcp(place: Place, reached: (client: string) => void, dial: Dial): Promise<Held> {
+export async function holdTcp(place: Place, reached: (client: string) => void, { dial }: Way): Promise<Held> {
   let target: { host: string; port: number } | undefined;
   const open = new Set<Duplex>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {

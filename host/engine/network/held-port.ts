@@ -2,7 +2,7 @@
 import type { Backend } from '../../backend.ts';
 
 /** The way to a container from here. */
-export type Dial = Backend['dial'];
+export type Way = Pick<Backend, 'dial' | 'exchange'>;
 
 /** One host port of one address, held. */
 export interface Held {

@@ -1,6 +1,8 @@
 // /etc/hosts, /etc/hostname and /etc/resolv.conf of a container, as resolv.conf(5) and hosts(5) want them.
+import { Resolver } from 'node:dns';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import type { HostPlace } from '../../backend.ts';
 import { GantryError } from '../../errors.ts';
 import type { ContainerConfig } from '../../types.ts';
 import type { ContainerFiles } from '../state/layout.ts';
@@ -24,10 +26,11 @@ export function writeNetworkFiles(
   endpoints: Endpoint[],
   linked: string[] = [],
   nameserver?: string,
+  hostPlace?: HostPlace,
 ): void {
   writeFileSync(files.hostname, `${hostname}\n`);
-  writeFileSync(files.hosts, hostsText(config, hostname, endpoints, linked));
-  writeResolvConf(files, config, endpoints, nameserver);
+  writeFileSync(files.hosts, hostsText(config, hostname, endpoints, linked, hostPlace));
+  writeResolvConf(files, config, endpoints, nameserver, hostPlace);
 }
 
 /** @param nameserver in user-defined networks: the resolver that knows names of containers. */
@@ -36,10 +39,11 @@ export function writeResolvConf(
   config: ContainerConfig,
   endpoints: Endpoint[],
   nameserver?: string,
+  hostPlace?: HostPlace,
 ): void {
   const sharesHost = config.host.networkMode === 'host';
   const ipv6 = endpoints.some(({ ipv6: address }) => address !== '');
-  const text = resolvConfText(config, { text: hostResolvConf(sharesHost), sharesHost, ipv6 }, nameserver);
+  const text = resolvConfText(config, { text: hostResolvConf(sharesHost, hostPlace), sharesHost, ipv6 }, nameserver);
   writeFileSync(files.resolvConf, text);
 }
 
@@ -64,8 +68,14 @@ export function changeLinkedHosts(files: ContainerFiles, lines: string[]): void 
 
 /** Whom the host asks, or --dns: for a resolver that runs on the host itself. */
 export function nameServers({ host }: ContainerConfig): string[] {
-  if (host.dns.length > 0) return host.dns;
-  const servers = valuesOf(readOr('/etc/resolv.conf'), 'nameserver');
+  return host.dns.length > 0 ? host.dns : hostNameServers();
+}
+
+/** Whom this host asks now; without resolv.conf(5) whom its system names. */
+export function hostNameServers(): string[] {
+  const text = readOr('/etc/resolv.conf');
+  const servers =
+    text === '' ? new Resolver().getServers().filter((server) => isIP(server) !== 0) : valuesOf(text, 'nameserver');
   return servers.length > 0 ? servers : PUBLIC_SERVERS;
 }
 
@@ -80,8 +90,11 @@ export function shareNetworkFiles(files: ContainerFiles, owner: ContainerFiles):
 const STUB = '127.0.0.53';
 
 /** systemd-resolved(8) listens on a loopback address, and writes down beside it whom it asks itself. */
-function hostResolvConf(sharesHost: boolean): string {
+function hostResolvConf(sharesHost: boolean, hostPlace: HostPlace | undefined): string {
   const text = readOr('/etc/resolv.conf');
+  // What the host asks may be on its loopback, or known to it alone: it is asked itself.
+  if (hostPlace !== undefined)
+    return `${text.replace(/^\s*nameserver\b.*\n?/gm, '')}\nnameserver ${hostPlace.nameServer}\n`.replace(/^\n/, '');
   const servers = valuesOf(text, 'nameserver');
   if (sharesHost || servers.length === 0 || !servers.every((server) => server === STUB)) return text;
   return readOr('/run/systemd/resolve/resolv.conf') || text;
@@ -104,9 +117,18 @@ function readOr(path: string): string {
   }
 }
 
-function hostsText(config: ContainerConfig, hostname: string, endpoints: Endpoint[], linked: string[]): string {
+function hostsText(
+  config: ContainerConfig,
+  hostname: string,
+  endpoints: Endpoint[],
+  linked: string[],
+  hostPlace: HostPlace | undefined,
+): string {
   const base = config.host.networkMode === 'host' ? readOr('/etc/hosts') : LOCALHOST;
-  const gateways = endpoints.flatMap(({ gateway, ipv6Gateway }) => [gateway, ipv6Gateway].filter(Boolean));
+  const gateways =
+    hostPlace === undefined
+      ? endpoints.flatMap(({ gateway, ipv6Gateway }) => [gateway, ipv6Gateway].filter(Boolean))
+      : [hostPlace.gateway ?? []].flat();
   const extra = config.host.extraHosts.flatMap((entry) => {
     const { name, address } = readExtraHost(entry);
     const addresses = address === HOST_GATEWAY ? (gateways.length > 0 ? gateways : ['127.0.0.1']) : [address];
@@ -120,7 +142,7 @@ function ownLines({ domainname }: ContainerConfig, hostname: string, endpoints: 
   return endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter(Boolean).map((address) => `${address}\t${names}\n`));
 }
 
-const HOST_GATEWAY = 'host-gateway';
+export const HOST_GATEWAY = 'host-gateway';
 
 /** "NAME:ADDRESS", "NAME=ADDRESS", an IPv6 address in brackets or not. @throws {GantryError} INVALID_ARGUMENT. */
 export function readExtraHost(entry: string): { name: string; address: string } {

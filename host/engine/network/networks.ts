@@ -152,8 +152,7 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
   /** Host ports are bound while the networks are made ready. */
   const reserve = async (record: ContainerRecord, leads: boolean, hostIp: string): Promise<ReservedPort[]> => {
     const wanted = leads ? wantedPorts(record.config, hostIp) : [];
-    if (!backend.capabilities.outlivesEngine) refuseUdp(wanted);
-    const held = await reservePorts(wanted, reached(record.id), backend.dial);
+    const held = await reservePorts(wanted, reached(record.id), backend);
     reserved.set(record.id, held);
     return held;
   };
@@ -242,7 +241,7 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
       for (const record of records) {
         const held: ReservedPort[] = [];
         for (const binding of record.ports) {
-          const port = await reservePort(binding, reached(record.id), backend.dial).catch(() => undefined);
+          const port = await reservePort(binding, reached(record.id), backend).catch(() => undefined);
           port?.target(record.endpoints[record.publishedBy ?? '']?.ipv4 ?? '');
           if (port !== undefined) held.push(port);
         }
@@ -355,15 +354,6 @@ export function createNetworks(backend: Backend, dataRoot: string, files: (id: s
       if (unused) for (const segment of bridges()) await segment.remove();
     },
   };
-}
-
-function refuseUdp(wanted: PortBinding[]): void {
-  const port = wanted.find(({ protocol }) => protocol === 'udp');
-  if (port !== undefined)
-    throw new GantryError(
-      'UNSUPPORTED',
-      `Cannot publish ${port.containerPort}/udp: only tcp is carried into the virtual machine`,
-    );
 }
 
 function hostIpOf({ record }: Segment): string {

@@ -22,7 +22,7 @@ export interface NetworkOperations {
   disconnect(container: Container, network: string): Promise<void>;
 }
 
-export function createNetworkOperations({ networks, events }: Context): NetworkOperations {
+export function createNetworkOperations({ networks, events, backend }: Context): NetworkOperations {
   const { registry } = networks;
   const emit = (action: string, { id, name, driver }: NetworkEntry, more: Record<string, string> = {}): void =>
     events.emit('network', action, id, { name, type: driver, ...more });
@@ -36,7 +36,13 @@ export function createNetworkOperations({ networks, events }: Context): NetworkO
     const user = (among: typeof endpoints): boolean =>
       Object.values(among).some(({ network }) => registry.find(network).segment?.record !== undefined);
     if (user(before) !== user(endpoints))
-      writeResolvConf(files, config, Object.values(endpoints), user(endpoints) ? RESOLVER : undefined);
+      writeResolvConf(
+        files,
+        config,
+        Object.values(endpoints),
+        user(endpoints) ? RESOLVER : undefined,
+        backend.hostPlace,
+      );
   };
 
   const checkConnect = ({ record }: Container, { name }: NetworkEntry): void => {

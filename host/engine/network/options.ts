@@ -1,10 +1,25 @@
 // What of a container's network options can be carried out together: refused at creation, in docker's words.
 import { isIP, isIPv4, isIPv6 } from 'node:net';
+import type { HostPlace } from '../../backend.ts';
 import { GantryError } from '../../errors.ts';
 import type { ContainerConfig, EndpointConfig, HostConfig } from '../../types.ts';
 import { readLink } from './links.ts';
-import { readExtraHost } from './network-files.ts';
+import { HOST_GATEWAY, readExtraHost } from './network-files.ts';
 import type { NetworkEntry } from './registry.ts';
+
+/** Containers in a virtual machine whose user has not let them reach the host. @throws {GantryError} UNSUPPORTED. */
+export function checkHostPlace({ host }: ContainerConfig, place: HostPlace | undefined): void {
+  if (place === undefined || place.gateway !== undefined) return;
+  const entry = host.extraHosts.find((text) => readExtraHost(text).address === HOST_GATEWAY);
+  if (entry === undefined) return;
+  throw new GantryError(
+    'UNSUPPORTED',
+    `Cannot add the host "${entry}": containers in the virtual machine do not reach services of this host`,
+    {
+      hint: 'Start the engine with GANTRY_VM_HOST_GATEWAY=on: every container can then reach what listens on localhost',
+    },
+  );
+}
 
 /** @param hostname as it was asked for: the engine gives one where there is none. @throws {GantryError} INVALID_ARGUMENT. */
 export function checkNetworkOptions({ host, domainname }: ContainerConfig, hostname: string): void {

@@ -3,7 +3,7 @@ import { GantryError } from '../../errors.ts';
 import type { PortBinding } from '../../types.ts';
 import { holdTcp } from './carry-tcp.ts';
 import { holdUdp } from './carry-udp.ts';
-import type { Dial, Held, Place } from './held-port.ts';
+import type { Held, Place, Way } from './held-port.ts';
 
 export interface ReservedPort {
   /** As given, with the host port that it got. */
@@ -17,12 +17,12 @@ export interface ReservedPort {
 export type Reached = (client: string, binding: PortBinding) => void;
 
 /** Binds every port, or none. Host port 0 becomes a free one, of a range the first free one. @throws {GantryError} PORT_IN_USE. */
-export async function reservePorts(bindings: PortBinding[], reached: Reached, dial: Dial): Promise<ReservedPort[]> {
+export async function reservePorts(bindings: PortBinding[], reached: Reached, way: Way): Promise<ReservedPort[]> {
   const reserved = new Map<PortBinding, ReservedPort>();
   try {
     // Who has a choice comes after who has none.
     for (const binding of bindings.toSorted((a, b) => choices(a) - choices(b)))
-      reserved.set(binding, await reservePort(binding, reached, dial));
+      reserved.set(binding, await reservePort(binding, reached, way));
     return bindings.map((binding) => reserved.get(binding)!);
   } catch (error) {
     for (const port of reserved.values()) port.close();
@@ -34,14 +34,14 @@ function choices({ hostPort, hostPortLast = hostPort }: PortBinding): number {
   return hostPort === 0 ? Number.POSITIVE_INFINITY : hostPortLast - hostPort;
 }
 
-export async function reservePort(binding: PortBinding, reached: Reached, dial: Dial): Promise<ReservedPort> {
+export async function reservePort(binding: PortBinding, reached: Reached, way: Way): Promise<ReservedPort> {
   const { protocol, containerPort, hostIp, hostPort, hostPortLast = hostPort } = binding;
   if (protocol === 'sctp')
     throw new GantryError('UNSUPPORTED', `Cannot publish ${containerPort}/sctp: only tcp and udp are supported`);
   const hold = protocol === 'tcp' ? holdTcp : holdUdp;
   for (let port = hostPort; ; port++) {
     try {
-      const held = await holdAt(hold, hostIp, port, (client) => reached(client, binding), dial);
+      const held = await holdAt(hold, hostIp, port, (client) => reached(client, binding), way);
       const { hostPortLast: _range, ...settled } = binding;
       return {
         binding: { ...settled, hostPort: held.port },
@@ -55,22 +55,22 @@ export async function reservePort(binding: PortBinding, reached: Reached, dial: 
   }
 }
 
-type Hold = (place: Place, reached: (client: string) => void, dial: Dial) => Promise<Held>;
+type Hold = (place: Place, reached: (client: string) => void, way: Way) => Promise<Held>;
 
 async function holdAt(
   hold: Hold,
   hostIp: string,
   port: number,
   reached: (client: string) => void,
-  dial: Dial,
+  way: Way,
 ): Promise<Held> {
-  if (hostIp !== '') return hold({ host: hostIp, port, ipv6Only: true }, reached, dial);
+  if (hostIp !== '') return hold({ host: hostIp, port, ipv6Only: true }, reached, way);
   try {
-    return await hold({ host: '::', port, ipv6Only: false }, reached, dial);
+    return await hold({ host: '::', port, ipv6Only: false }, reached, way);
   } catch (error) {
     // A kernel without IPv6.
     if (!['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    return hold({ host: '0.0.0.0', port, ipv6Only: false }, reached, dial);
+    return hold({ host: '0.0.0.0', port, ipv6Only: false }, reached, way);
   }
 }
 

@@ -25,13 +25,19 @@ import {
 import { errnoCode } from './errno.ts';
 import { ChannelStream } from './stream.ts';
 
+export interface StreamOptions {
+  allowHalfOpen?: boolean;
+  /** Open as long as the channel: nobody's use of it. */
+  standing?: boolean;
+}
+
 export interface Channel {
   /** Resolves at the guest's greeting; rejects where another comes, or none. */
   readonly ready: Promise<void>;
   /** Resolves when the channel is closed: with what the guest did wrong, if that was why. */
   readonly closed: Promise<ChannelViolation | undefined>;
   /** Asks for a service: its name and arguments. Use `opened` of the stream to know whether it worked. */
-  open(words: string[], options?: { allowHalfOpen?: boolean }): ChannelStream;
+  open(words: string[], options?: StreamOptions): ChannelStream;
   /** Tells the guest what time it is. */
   tellTime(): void;
   /** Streams that are open, and that were opened so far: whether anybody uses it. */
@@ -67,6 +73,8 @@ export function createChannel(port: Socket, { takeover = false } = {}): Channel 
   /** Frames that carry no data, sent before all that do. */
   const urgent: Uint8Array[] = [];
   let last = 0;
+  /** Streams that are nobody's use of the channel. */
+  let standing = 0;
   let greeted = false;
   let violation: ChannelViolation | undefined;
   let settleReady: { resolve(): void; reject(error: Error): void };
@@ -202,6 +210,7 @@ export function createChannel(port: Socket, { takeover = false } = {}): Channel 
       );
       const words = given.slice(0, 2).join(' ');
       const entry: Entry = { stream, words, credit: 0, granted: WINDOW_BYTES, opened: false, closing: false };
+      if (options?.standing === true && port.writable) standing++;
       if (port.writable) {
         entries.set(id, entry);
         sendUrgently(encodeChannelFrame(id, OPEN, Buffer.from(given.map((word) => `${word}\0`).join(''))));
@@ -215,7 +224,7 @@ export function createChannel(port: Socket, { takeover = false } = {}): Channel 
       if (greeted) sendUrgently(encodeChannelFrame(0, CLOCK, encodeTime(now())));
     },
     get traffic() {
-      return { streams: entries.size, opened: last };
+      return { streams: entries.size - standing, opened: last };
     },
     close: () => void port.destroy(),
   };
