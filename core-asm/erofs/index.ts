@@ -6,7 +6,7 @@ import { entry } from './entry';
 import { current, endBlock, positionOf, takeAction } from './image';
 
 export { entryCount, fileBytes } from './entries';
-export { refusal } from './memory';
+export { limitMemory, refusal } from './memory';
 
 /** What the host is to do next: one of abi.ts. A trap is a refusal() where that is not 0. */
 export function next(): i32 {

@@ -1,6 +1,13 @@
 // The writer's memory: given out, never taken back, bounded. A refusal ends the instance, so nothing after it has to ask.
 import { MEMORY_MAX, REFUSED_TOO_MANY_ENTRIES } from './abi';
 
+let most: i32 = MEMORY_MAX;
+
+/** For this image; to be called before anything else. */
+export function limitMemory(bytes: i32): void {
+  most = bytes;
+}
+
 let refusedCode: i32 = 0;
 
 /** Ends this instance with a trap; the host asks for the code then. */
@@ -18,7 +25,7 @@ let taken: i32 = 0;
 /** Zeroed memory of its own, 8-aligned. */
 export function allocate(size: i32): usize {
   taken += size;
-  if (taken > MEMORY_MAX) refuse(REFUSED_TOO_MANY_ENTRIES);
+  if (taken > most) refuse(REFUSED_TOO_MANY_ENTRIES);
   const at = heap.alloc(size);
   memory.fill(at, 0, size);
   return at;

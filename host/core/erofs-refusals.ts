@@ -26,7 +26,7 @@ const reasons: Record<number, string> = {
   [abi.REFUSED_XATTR_TOO_LARGE]: 'its extended attributes are too many or too large',
   [abi.REFUSED_XATTR_VALUE]: 'an extended attribute of it is malformed',
   [abi.REFUSED_IMAGE_TOO_LARGE]: 'the layer is larger than 16 TB',
-  [abi.REFUSED_TOO_MANY_ENTRIES]: `its names need more than ${abi.MEMORY_MAX >> 20} MB of memory`,
+  [abi.REFUSED_TOO_MANY_ENTRIES]: 'its names need more memory than its image may take',
 };
 
 /** @param name of the entry that is refused, as the archive has it. */

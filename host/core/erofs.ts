@@ -5,6 +5,7 @@ import { GantryError } from '../errors.ts';
 import { erofsRefusal } from './erofs-refusals.ts';
 
 interface ErofsExports {
+  limitMemory(bytes: number): void;
   next(): number;
   pointer(): number;
   length(): number;
@@ -62,12 +63,14 @@ function takeMemory(): WebAssembly.Memory {
   return memory;
 }
 
-export async function createErofsCore(): Promise<ErofsCore> {
+/** @param most bytes that names and directories may take; absent: MEMORY_MAX of the core. */
+export async function createErofsCore(most?: number): Promise<ErofsCore> {
   loaded ??= load();
   const compiled = await loaded;
   const memory = takeMemory();
   const { exports } = await WebAssembly.instantiate(compiled, { env: { memory } });
   const core = exports as unknown as ErofsExports;
+  if (most !== undefined) core.limitMemory(most);
   const view = (pointer: number, length: number): Uint8Array => new Uint8Array(memory.buffer, pointer, length);
 
   /** A refusal traps; an instance that has trapped is of no more use. */

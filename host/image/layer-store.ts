@@ -14,7 +14,7 @@ import type { Unpacker } from './unpack.ts';
 
 export interface LayerStore {
   has(diffId: string): Promise<boolean>;
-  /** Makes a layer from what `open` gives; nothing of it is seen before it is whole. Who makes the same one waits. `signal` tells that a failure is of who made it only. @throws {GantryError} DIGEST_MISMATCH, INVALID_ARCHIVE, DISK_FULL. */
+  /** Makes a layer from what `open` gives, at most twice; nothing of it is seen before it is whole. Who makes the same one waits. `signal` tells that a failure is of who made it only. @throws {GantryError} DIGEST_MISMATCH, INVALID_ARCHIVE, DISK_FULL. */
   add(diffId: string, open: () => AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   /** Bytes of the layer's files; 0 where it is lost: its image can be listed and removed nevertheless. */
   size(diffId: string): Promise<number>;
@@ -48,6 +48,8 @@ export interface LayerTools {
   leaving: Leaving;
   /** As layerSetting has it. */
   setting: string;
+  /** Bytes that the names of an EROFS image may take while it is written; absent: as the core has it. */
+  erofsMemory?: number;
 }
 
 /** layer.json. */
@@ -63,7 +65,7 @@ const writeErofs: WriteErofs = async (...args) => (await import('./erofs/write-e
 
 export function createLayerStore(
   directory: string,
-  { unpacker, mounter, damage, leaving, setting }: LayerTools,
+  { unpacker, mounter, damage, leaving, setting, erofsMemory }: LayerTools,
 ): LayerStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const homeOf = (diffId: string): string => join(directory, diffId.slice('sha256:'.length));
@@ -114,7 +116,7 @@ export function createLayerStore(
       }
     })();
     const record = await (kind === 'erofs'
-      ? writeErofs(fileIn(home), hashed, signal)
+      ? writeErofs(fileIn(home), hashed, signal, erofsMemory)
       : unpacker.unpack(treeIn(home), hashed));
     for await (const _rest of hashed); // The unpacker stops at the end of the archive; the digest goes on to the end.
     const found = `sha256:${hash.digest('hex')}`;
@@ -133,17 +135,24 @@ export function createLayerStore(
     if (gone === undefined) leaving.begin(() => discard(old));
   };
 
-  const make = async (diffId: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> => {
+  const make = async (
+    diffId: string,
+    open: () => AsyncIterable<Uint8Array>,
+    kind: LayerFormat['kind'],
+    signal?: AbortSignal,
+  ): Promise<void> => {
     const home = homeFor('new');
     try {
-      const record = await fill(home, (await format()).kind, { diffId, tar, signal });
+      const record = await fill(home, kind, { diffId, tar: open(), signal });
       await writeFile(join(home, 'layer.json'), JSON.stringify(record));
       await takeAway(diffId); // One that is damaged.
       await rename(home, homeOf(diffId));
       damage.clear(diffId);
     } catch (error) {
       await discard(home);
-      throw error;
+      if (kind === 'directories' || !(error instanceof GantryError) || error.code !== 'TOO_LARGE') throw error;
+      // About a million names: a directory holds any number of them.
+      await make(diffId, open, 'directories', signal);
     }
   };
 
@@ -195,7 +204,9 @@ export function createLayerStore(
           if (!before.signal?.aborted) throw error;
         }
       }
-      const made = make(diffId, open(), signal).finally(() => working.delete(diffId));
+      const made = format()
+        .then(({ kind }) => make(diffId, open, kind, signal))
+        .finally(() => working.delete(diffId));
       working.set(diffId, { made, signal });
       return made;
     },

@@ -24,14 +24,16 @@ export interface ErofsImage {
 /**
  * Writes the image of a plain tar to a new file at `path`; the stream is read to its end, beyond the archive's own. Chunks of
  * the stream must not change once they are given. The same tar makes the same bytes. Nothing is left where it fails.
- * @throws {GantryError} INVALID_ARCHIVE, TOO_LARGE, DISK_FULL, and whatever the stream or the signal throws.
+ * @param memory bytes that names may take.
+ * @throws {GantryError} INVALID_ARCHIVE, TOO_LARGE where they take more, DISK_FULL, and whatever the stream or the signal throws.
  */
 export async function writeErofs(
   path: string,
   tar: AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
+  memory?: number,
 ): Promise<ErofsImage> {
-  const core = await createErofsCore();
+  const core = await createErofsCore(memory);
   const file = await createImageFile(path);
   const stream = createInput(tar, signal);
   try {

@@ -10,6 +10,7 @@ export type WriteErofs = (
   path: string,
   tar: AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
+  memory?: number,
 ) => Promise<{ entries: number; bytes: number; size: number }>;
 
 export interface LayerFormat {
