@@ -1,5 +1,6 @@
 // OCI image configuration (image-spec, config.md; Docker's spelling is the same) → the engine's words.
 import { GantryError } from '../errors.ts';
+import { checkImageConfig } from './image-config-types.ts';
 import type { Healthcheck, Image, ImageConfig, ImageHistory, Platform } from '../types.ts';
 
 interface RawHealthcheck {
@@ -45,15 +46,8 @@ export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig 
   } catch (cause) {
     throw new GantryError('INVALID_ARCHIVE', `Cannot read the configuration of "${what}": it is not JSON`, { cause });
   }
-  const diffIds = raw?.rootfs?.diff_ids;
-  if (!Array.isArray(diffIds) || !diffIds.every((id) => /^sha256:[a-f0-9]{64}$/.test(id)))
-    throw new GantryError('INVALID_ARCHIVE', `Cannot read the configuration of "${what}": it names no layers`);
-  if (typeof (raw.config ?? {}) !== 'object' || Array.isArray(raw.config) || !Array.isArray(raw.history ?? []))
-    throw new GantryError(
-      'INVALID_ARCHIVE',
-      `Cannot read the configuration of "${what}": its parts are of other types`,
-    );
-  checkConfig((raw.config ?? {}) as Record<string, unknown>, what);
+  checkImageConfig(raw, what);
+  const diffIds = raw.rootfs!.diff_ids!;
   return {
     platform: platformOf(raw),
     created: raw.created ?? '0001-01-01T00:00:00Z',
@@ -66,23 +60,6 @@ export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig 
 
 function platformOf({ os = 'linux', architecture = 'amd64', variant }: RawConfig): Platform {
   return { os, architecture, ...(variant ? { variant } : {}) };
-}
-
-/** The parts that decide what runs are of the types that they must be: nothing is guessed from the rest. */
-function checkConfig(config: Record<string, unknown>, what: string): void {
-  const wrong = (field: string, wanted: string): GantryError =>
-    new GantryError('INVALID_ARCHIVE', `Cannot read the configuration of "${what}": ${field} must be ${wanted}`);
-  const text = (value: unknown): boolean => typeof value === 'string' && !value.includes('\0');
-  const object = (value: unknown): value is object => typeof value === 'object' && !Array.isArray(value);
-  for (const field of ['User', 'WorkingDir', 'StopSignal'])
-    if (!text(config[field] ?? '')) throw wrong(field, 'a text');
-  for (const field of ['Env', 'Entrypoint', 'Cmd', 'Shell', 'OnBuild']) {
-    const list = config[field] ?? [];
-    if (!Array.isArray(list) || !list.every(text)) throw wrong(field, 'a list of texts');
-  }
-  for (const field of ['ExposedPorts', 'Volumes', 'Labels', 'Healthcheck'])
-    if (!object(config[field] ?? {})) throw wrong(field, 'an object');
-  if (!Object.values((config.Labels ?? {}) as object).every(text)) throw wrong('Labels', 'texts by name');
 }
 
 function parseConfig(config: NonNullable<RawConfig['config']>): ImageConfig {

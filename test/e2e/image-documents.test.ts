@@ -112,6 +112,99 @@ describe.skipIf(whyNoContainers())('hostile documents', () => {
         await call('DELETE', `/containers/${Id}`);
     });
 
+    const whole = JSON.parse(config) as Record<string, unknown>;
+    const deep = (text: string): string => `${'['.repeat(100_000)}${text}${']'.repeat(100_000)}`;
+    const others = [7, -1, true, 'text', [], [7], {}, { a: 7 }, { a: {} }];
+    /** Each field with every type that it must not have; null is Go's way to say nothing. */
+    const fields: [path: string, fits: (value: unknown) => boolean][] = [
+      ...['architecture', 'os', 'variant', 'author', 'config.User', 'config.WorkingDir', 'config.StopSignal'].map(
+        (path): [string, (value: unknown) => boolean] => [path, (value) => typeof value === 'string'],
+      ),
+      ...['Env', 'Entrypoint', 'Cmd', 'Shell', 'OnBuild', 'Healthcheck.Test'].map(
+        (name): [string, (value: unknown) => boolean] => [
+          `config.${name}`,
+          (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
+        ],
+      ),
+      ...['ExposedPorts', 'Volumes', 'Healthcheck'].map((name): [string, (value: unknown) => boolean] => [
+        `config.${name}`,
+        (value) => typeof value === 'object' && !Array.isArray(value),
+      ]),
+      ...['Interval', 'Timeout', 'StartPeriod', 'StartInterval', 'Retries'].map(
+        (name): [string, (value: unknown) => boolean] => [`config.Healthcheck.${name}`, (value) => value === 7],
+      ),
+      ['created', () => false],
+      ['config', (value) => typeof value === 'object' && !Array.isArray(value)],
+      ['config.Labels', (value) => JSON.stringify(value) === '{}'],
+      ['rootfs', () => false],
+      ['rootfs.diff_ids', (value) => JSON.stringify(value) === '[]'],
+      ['history', (value) => JSON.stringify(value) === '[]'],
+      ...['created_by', 'comment', 'author'].map((name): [string, (value: unknown) => boolean] => [
+        `history.0.${name}`,
+        (value) => typeof value === 'string',
+      ]),
+      ['history.0.created', () => false],
+      ['history.0.empty_layer', (value) => value === true],
+    ];
+    const withValue = (path: string, value: unknown): string => {
+      const copy = JSON.parse(JSON.stringify({ ...whole, history: [{}] })) as Record<string, unknown>;
+      const names = path.split('.');
+      let at = copy;
+      for (const name of names.slice(0, -1)) {
+        at[name] ??= {};
+        at = at[name] as Record<string, unknown>;
+      }
+      at[names.at(-1)!] = value;
+      return JSON.stringify(copy);
+    };
+    const archiveOf = (document: string): Buffer =>
+      makeTar([
+        { name: 'config.json', content: document },
+        { name: 'layer.tar', content: plain },
+        {
+          name: 'manifest.json',
+          content: JSON.stringify([{ Config: 'config.json', RepoTags: ['evil:latest'], Layers: ['layer.tar'] }]),
+        },
+      ]);
+    const refusal = async (archive: Buffer): Promise<string> => {
+      const { body } = await call('POST', '/images/load?quiet=1', archive);
+      return body.toString();
+    };
+
+    it('a configuration with a field of another type is refused by the name of the field', async () => {
+      for (const [path, fits] of fields)
+        for (const value of others.filter((one) => !fits(one))) {
+          const said = await refusal(archiveOf(withValue(path, value)));
+          const name = path.startsWith('rootfs') ? 'it names no layers' : `${path.split('.').at(-1)} must be `;
+          expect(said, `${path} = ${JSON.stringify(value)}`).toContain(name);
+        }
+      expect(await images()).toEqual([]);
+    });
+
+    it.each<[string, string, RegExp]>([
+      ['nested 100,000 deep', `{"x":${deep('')},"rootfs":{"diff_ids":${deep('')}}}`, /names no layers/],
+      ['nested 100,000 deep where a text is wanted', config.replace('"linux"', deep('"x"')), /os must be a text/],
+      ['of 5 MB of environment', withValue('config.Env', [`A=${'x'.repeat(5 << 20)}`]), /configuration is too large/],
+      ['that is a list', '[]', /no JSON object/],
+      ['that is nothing', 'null', /no JSON object/],
+      ['that is no JSON', '{"rootfs":', /not JSON/],
+      [
+        'that names another layer the second time',
+        config.replace(/}$/, ',"rootfs":{"diff_ids":[]}}'),
+        /1 layers but 0/,
+      ],
+    ])('a configuration %s is refused', async (_name, document, message) => {
+      expect(await refusal(archiveOf(document))).toMatch(message);
+      expect(await images()).toEqual([]);
+    });
+
+    it('what a configuration says beside that, however deep, is kept and does no harm', async () => {
+      const document = config.replace(/}$/, `,"x":${deep('')}}`);
+      expect(await refusal(archiveOf(document))).toContain('Loaded image');
+      expect((await call('GET', '/images/evil/json')).status).toBe(200);
+      expect((await sh('echo runs')).stdout).toBe('runs\n');
+    });
+
     it('labels, environment and annotations of docker or of the engine change nothing on the host', async () => {
       const config = {
         Labels: {
