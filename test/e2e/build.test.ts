@@ -40,6 +40,31 @@ describe.skipIf(whyNoContainers())('gantry build', () => {
     rmSync(directory, { recursive: true });
   });
 
+  it('gives builds and containers the proxies of config.json, but for what is named', async () => {
+    const proxies = {
+      default: { httpProxy: 'http://proxy.test:1', noProxy: 'a,b' },
+      'unix:///run/other.sock': { httpProxy: 'http://other.test:1' },
+    };
+    file('client/config.json', JSON.stringify({ proxies }));
+    here.env.DOCKER_CONFIG = join(directory, 'client');
+    try {
+      const script = 'echo $HTTP_PROXY $http_proxy $NO_PROXY $no_proxy $HTTPS_PROXY';
+      const words = ['run', '--rm', '--network', 'none'];
+      expect(await ok(...words, 'box', 'sh', '-c', script)).toBe('http://proxy.test:1 http://proxy.test:1 a,b a,b');
+      expect(await ok(...words, '-e', 'HTTP_PROXY=own', '-e', 'no_proxy=', 'box', 'sh', '-c', script)).toBe(
+        'own http://proxy.test:1 a,b',
+      );
+      const { stderr } = await build(`FROM box\nRUN ${script}\n`, '--no-cache', '--build-arg', 'NO_PROXY=c');
+      expect(stderr).toContain(' http://proxy.test:1 http://proxy.test:1 c a,b');
+      file('client/config.json', JSON.stringify({ proxies: { default: { httpProxy: 7 } } }));
+      const refused = await gantry(...words, 'box', 'true');
+      expect(refused.stderr).toMatch(/httpProxy is no text\nHint: /);
+      expect(refused.status).toBe(125);
+    } finally {
+      delete here.env.DOCKER_CONFIG;
+    }
+  });
+
   it('builds, names and runs; the second time from the cache', async () => {
     const text =
       'FROM box\nARG WHO=world\nCOPY data /data/\nRUN echo "hello $WHO" > /greeting && ls /data >> /greeting\nCMD ["cat", "/greeting"]\n';

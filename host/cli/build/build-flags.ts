@@ -85,7 +85,7 @@ export function checkAccepted(parsed: Parsed): void {
 export type BuildQuery = Record<string, string | string[] | undefined>;
 
 /** @throws {GantryError} INVALID_ARGUMENT naming the flag. */
-export function buildQuery(parsed: Parsed): BuildQuery {
+export function buildQuery(parsed: Parsed, proxies: Record<string, string> = {}): BuildQuery {
   const bytes = (name: string, read = parseBytes): string | undefined => {
     const text = parsed.value(name);
     return text === undefined ? undefined : String(read(text, name));
@@ -98,7 +98,7 @@ export function buildQuery(parsed: Parsed): BuildQuery {
     t: parsed.list('tag'),
     target: parsed.value('target'),
     platform: parsed.value('platform'),
-    buildargs: json(buildArgs(parsed.list('build-arg'))),
+    buildargs: json({ ...proxies, ...buildArgs(parsed.list('build-arg')) }),
     labels: json(pairs(parsed.list('label'))),
     cachefrom: json(parsed.list('cache-from')),
     nocache: on('no-cache'),

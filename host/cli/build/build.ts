@@ -10,6 +10,7 @@ import { GantryError } from '../../errors.ts';
 import type { Command } from '../command.ts';
 import type { Parsed } from '../flags.ts';
 import { showProgress } from '../images/progress.ts';
+import { proxyVariables } from '../proxies.ts';
 import { loginsHeader } from '../images/registry.ts';
 import { buildFlags, buildQuery, checkAccepted } from './build-flags.ts';
 import { type BuildContext, openContext } from './context.ts';
@@ -28,7 +29,7 @@ export const build: Command = {
   args: [1, 1],
   async run(parsed, { api }) {
     checkAccepted(parsed);
-    const query = buildQuery(parsed);
+    const query = buildQuery(parsed, proxyVariables((await api.endpoint()).name));
     const secrets = readSecrets(parsed.list('secret'));
     const display = await displayOf(parsed);
     const sending = new Sending(display);

@@ -1,6 +1,7 @@
 // Flags of run and create → the body of POST /containers/create, in docker's spelling.
 import { readFileSync } from 'node:fs';
 import { GantryError } from '../../errors.ts';
+import { withProxies } from '../proxies.ts';
 import { pairs, readEnvironment, readLabels } from './environment.ts';
 import type { Parsed } from '../flags.ts';
 import { parseDevice, parseVolume } from './mount-flag.ts';
@@ -20,6 +21,7 @@ function invalid(flag: string, text: string, reason: string): GantryError {
 export function createBody(
   parsed: Parsed,
   attach: { stdin: boolean; stdout: boolean; stderr: boolean },
+  engine: string,
 ): Record<string, unknown> {
   const [Image, ...Cmd] = parsed.args;
   if (parsed.switch('rm') && parsed.has('restart') && parsed.value('restart') !== 'no')
@@ -48,7 +50,7 @@ export function createBody(
     Tty: parsed.switch('tty'),
     OpenStdin: parsed.switch('interactive'),
     StdinOnce: attach.stdin && parsed.switch('interactive'),
-    Env: readEnvironment(parsed.list('env-file'), parsed.list('env')),
+    Env: withProxies(readEnvironment(parsed.list('env-file'), parsed.list('env')), engine),
     Labels: readLabels(parsed.list('label-file'), parsed.list('label')),
     ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])),
     Volumes: Object.fromEntries(volumes.filter((volume) => !volume.includes(':')).map((volume) => [volume, {}])),

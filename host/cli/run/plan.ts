@@ -17,7 +17,8 @@ interface Planned {
 }
 
 async function ask(api: Api, parsed: Parsed): Promise<Planned> {
-  const body = createBody(parsed, { stdin: parsed.switch('interactive'), stdout: true, stderr: true });
+  const streams = { stdin: parsed.switch('interactive'), stdout: true, stderr: true };
+  const body = createBody(parsed, streams, (await api.endpoint()).name);
   const send = (): Promise<Planned> => api.send('POST', '/gantry/plan', { body });
   return send().catch(async (error: unknown) => {
     if (!(error instanceof GantryError) || error.code !== 'IMAGE_NOT_FOUND' || parsed.value('pull') === 'never')

@@ -78,7 +78,7 @@ async function runContainer(parsed: Parsed, { api }: Context): Promise<number> {
   checkTerminal(parsed, !detached);
   const detachKeys = parsed.value('detach-keys');
   parseDetachKeys(detachKeys);
-  const { Id } = await makeContainer(api, parsed, createBody(parsed, streams));
+  const { Id } = await makeContainer(api, parsed, createBody(parsed, streams, (await api.endpoint()).name));
   const path = `/containers/${Id}`;
   if (detached) {
     await api.send('POST', `${path}/start`).catch(undoCreation(api, parsed, Id));
@@ -145,7 +145,7 @@ export const create: Command = {
   args: [1, MANY],
   async run(parsed, { api }) {
     const streams = attachedStreams(parsed);
-    const { Id } = await makeContainer(api, parsed, createBody(parsed, streams));
+    const { Id } = await makeContainer(api, parsed, createBody(parsed, streams, (await api.endpoint()).name));
     process.stdout.write(`${Id}\n`);
     return 0;
   },
