@@ -17,6 +17,8 @@ export interface BuildRequest {
   buildArgs: Record<string, string>;
   labels: Record<string, string>;
   noCache: boolean;
+  /** Images that the client wants used as a cache. */
+  cacheFrom: string[];
   /** Ask the registry for each base image. */
   pull: boolean;
   platform?: Platform | undefined;

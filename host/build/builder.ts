@@ -9,6 +9,7 @@ import { parseDockerfile } from './dockerfile/parse.ts';
 import type { Dockerfile } from './dockerfile/ast.ts';
 import { createSpool, type DirectoryNode, find, newDirectory, readTree, textOf } from './files/tree.ts';
 import { parseIgnoreFile } from './ignore.ts';
+import type { WarningEvent } from './progress.ts';
 import { openScratchSpace } from './scratch-space.ts';
 import { createSharedWork } from './shared-work.ts';
 import { canceled, solve } from './solver.ts';
@@ -61,6 +62,7 @@ export function createBuilder(engine: Engine): Builder {
               },
             },
           });
+        if (request.cacheFrom.length > 0) tell({ told: 'warning', warning: unusable(request.cacheFrom) });
         signal.throwIfAborted();
         const { id } = await solve(
           { engine, request, dockerfile, files, spool, scratch, shared, tell, epoch: epochOf(request) },
@@ -114,6 +116,13 @@ async function readDockerfile(files: DirectoryNode, path: string): Promise<{ nam
       `Cannot read the Dockerfile "${name}": it is larger than ${DOCKERFILE_MAX >> 20} MiB`,
     );
   return { name, text: await textOf(node.content) };
+}
+
+/** An image's history tells what was written, but not what files a step has read: who trusts it builds from stale files. */
+function unusable(images: string[]): WarningEvent {
+  const named = images.length === 1 ? `"${images[0]}" was` : `${images.map((name) => `"${name}"`).join(', ')} were`;
+  const message = `${named} not used as a cache: images do not tell what their steps have read; this engine's own cache is used`;
+  return { type: 'warning', rule: '', message };
 }
 
 /** Clients send the Dockerfile and .dockerignore in any case; what the latter names is not there for COPY. */

@@ -27,6 +27,14 @@ describe.skipIf(whyNoContainers())('a build', () => {
   });
   afterAll(() => here.close());
 
+  it('says once of --cache-from that it is not used, and refuses what is no list', async () => {
+    const { text, error } = await made('FROM box\n', { query: { cachefrom: '["box","far:1"]' } });
+    expect(error).toBe('');
+    expect(text.match(/\[Warning\] "box", "far:1" were not used as a cache: /g)).toHaveLength(1);
+    expect((await made('FROM box\n', { query: { cachefrom: '[]' } })).text).not.toContain('Warning');
+    expect(await made('FROM box\n', { query: { cachefrom: '"box"' } })).toMatchObject({ status: 400 });
+  });
+
   describe('copies', () => {
     const files = { 'a.txt': 'a\n', 'b.txt': 'b\n', 'd/e/f': 'f\n', 'd/g': 'g\n' };
     it.each([

@@ -20,6 +20,7 @@ export function readBuildQuery(call: Call): QueriedBuild {
     buildArgs: texts(query, 'buildargs'),
     labels: texts(query, 'labels'),
     noCache: flag(call, 'nocache'),
+    cacheFrom: cacheFrom(query),
     pull: flag(call, 'pull'),
     ...(platform ? { platform: platformOf(platform) } : {}),
     network: query.get('networkmode') ?? '',
@@ -71,6 +72,15 @@ function json(text: string, name: string): unknown {
   } catch {
     throw wrong(name, 'JSON');
   }
+}
+
+function cacheFrom(query: URLSearchParams): string[] {
+  const text = query.get('cachefrom');
+  if (!text) return [];
+  const list = json(text, 'cachefrom') ?? [];
+  if (!Array.isArray(list) || !list.every((item) => typeof item === 'string'))
+    throw wrong('cachefrom', 'a list of texts');
+  return list as string[];
 }
 
 /** Names without a value are left out: clients ask so for what is not set. */

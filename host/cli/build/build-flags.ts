@@ -26,7 +26,7 @@ const ONE = 'an image here is of one platform, and has no attestations';
 export const buildFlags: Flag[] = [
   flag('list', 'add-host', 'list', 'Add a custom host-to-IP mapping (format: "host:ip")'),
   flag('list', 'build-arg', 'list', 'Set build-time variables'),
-  flag('list', 'cache-from', 'list', "Images to consider as cache sources (accepted: the engine's own cache is used)"),
+  flag('list', 'cache-from', 'list', "Images to consider as cache sources (warned of: the engine's own cache is used)"),
   flag('value', 'cgroup-parent', 'string', 'Set the parent cgroup for the RUN instructions during build'),
   flag('switch', 'compress', '', 'Compress the build context using gzip'),
   flag('value', 'cpu-period', 'int', 'Limit the CPU CFS period'),
