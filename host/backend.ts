@@ -30,6 +30,8 @@ export interface PlanFiles {
   directories: { path: string; mode: number }[];
   /** Small files, as they are now; those that are missing here are left out. */
   files: string[];
+  /** Directories and files that stay this host's, and are seen where `sourceOf` says. */
+  shares: { source: string; readOnly: boolean }[];
 }
 
 /** A container's log, where the supervisor cannot write it. */
@@ -113,6 +115,8 @@ export interface Recovery {
   exitRecord?: string;
   /** Program that removes what is left. */
   teardown?: Uint8Array;
+  /** What it has of this host's files. */
+  shares?: PlanFiles['shares'];
 }
 
 export interface BlockCounter {
@@ -233,8 +237,13 @@ export interface Backend {
   reserveSlot(cgroupParent?: string): string | undefined;
   /** Gives a slot back that no start will use: a plan that was refused. */
   releaseSlot(slot: string): void;
-  /** Brings what plans will name to where containers run: before `start`, and before `archive` beside a container that does not run. */
-  place(files: PlanFiles): Promise<void>;
+  /** Where a plan finds a share: this host's own path, or another one where containers run beside another disk. */
+  sourceOf(share: PlanFiles['shares'][number]): string;
+  /**
+   * Brings what plans will name to where containers run: before `start`, and before `archive` beside a container that does not run.
+   * What it resolves to is called once nobody needs the shares any more.
+   */
+  place(files: PlanFiles): Promise<() => void>;
   /** Carries the set-up out; rejects with PLAN_FAILED after unwinding. `log`: without `sameFiles`. */
   start(
     plan: Plan,

@@ -19,7 +19,7 @@ if (process.platform === 'linux') {
 
 await build({
   absWorkingDir: root,
-  entryPoints: { index: 'host/index.ts' },
+  entryPoints: { index: 'host/index.ts', 'share-worker': 'host/vm/share/worker.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,

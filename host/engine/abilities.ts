@@ -3,6 +3,7 @@ import type { BackendCapabilities } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import type { ContainerConfig } from '../types.ts';
 import type { Container } from './container.ts';
+import { checkShares } from './volumes/shares.ts';
 
 type Ability = 'pause' | 'exec' | 'update' | 'copies' | 'processes';
 
@@ -36,9 +37,10 @@ export function checkCapabilities({ host, healthcheck }: ContainerConfig, capabi
   if (!bindMounts && bind !== undefined)
     throw new GantryError(
       'UNSUPPORTED',
-      `Cannot bind "${bind.source}": containers in the virtual machine do not see this host's files`,
+      `Cannot bind "${bind.source}": ${kinds[name]} does not see this host's files`,
       { hint: 'Use a volume, or copy with "gantry cp"' },
     );
+  if (name === 'vm') checkShares(host);
   if (!networks && host.networkMode !== 'none')
     throw new GantryError('UNSUPPORTED', `Cannot use the network "${host.networkMode}" in ${kinds[name]}`, {
       hint: 'Leave --network out: it has none',

@@ -103,7 +103,7 @@ export function createCopies(context: Context): Copies {
         work: own.work,
         volatile: false,
       },
-      mounts: running ? [] : planMounts(record),
+      mounts: running ? [] : planMounts(record, container.backend),
       paths: {
         hosts: there(own.hosts),
         hostname: there(own.hostname),
@@ -127,12 +127,19 @@ export function createCopies(context: Context): Copies {
     checkAble(container, 'copies');
     const { backend } = container;
     const live = container.running !== undefined;
-    const giveBack = live ? async (): Promise<void> => {} : await volumeMounts.borrow(container.record);
+    const borrowed = live ? async (): Promise<void> => {} : await volumeMounts.borrow(container.record);
+    let unshare = (): void => {};
+    const giveBack = (): Promise<void> => {
+      unshare();
+      return borrowed();
+    };
     let process: RunningProcess;
     try {
       const program = await plan(container, action, place, owner);
       if (!live)
-        await backend.place(planFiles(context, container.record, await images.find(container.record.config.imageId)));
+        unshare = await backend.place(
+          planFiles(context, container.record, await images.find(container.record.config.imageId)),
+        );
       process = await backend.archive(live ? container.files.controlSocket : undefined, program);
     } catch (error) {
       await giveBack();

@@ -76,7 +76,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
       work: files.work,
       volatile: config.host.autoRemove,
     },
-    mounts: planMounts(record, planning.preview),
+    mounts: planMounts(record, planning.backend, planning.preview),
     network: planning.network,
     paths: {
       hosts: files.hosts,
@@ -137,7 +137,12 @@ export function planFiles(context: Context, record: ContainerRecord, image: Imag
       { path: files.runDirectory, mode: 0o700 },
     ],
     files: [files.hosts, files.hostname, files.resolvConf],
+    shares: sharesOf(record),
   };
+}
+
+export function sharesOf({ mounts }: ContainerRecord): PlanFiles['shares'] {
+  return mounts.filter(({ type }) => type === 'bind').map(({ source, readOnly }) => ({ source, readOnly }));
 }
 
 /** Undefined where there is to be none. Sizes are decimal, as docker reads them here. */

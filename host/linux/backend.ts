@@ -119,7 +119,8 @@ export function createBackendOn(machine: Machine, executor: MachineExecutor): Ba
     },
     reserveSlot: (cgroupParent = '') => (cgroupParent === '' ? pool.reserve() : undefined),
     releaseSlot: (slot) => pool.release(slot),
-    place: async () => {},
+    sourceOf: ({ source }) => source,
+    place: async () => () => {},
     checks: async () => [],
     async start(plan, options) {
       const { slot, recovery } = options;

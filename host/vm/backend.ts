@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Backend, Check, LogTarget, OutputSink, RunningProcess } from '../backend.ts';
+import type { Backend, Check, LogTarget, OutputSink, PlanFiles, RunningProcess } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import type { Machine } from '../machine.ts';
 import { hostMachine } from './accelerator.ts';
@@ -14,6 +14,8 @@ import type { Uplink } from './network/context.ts';
 import { HOST_ADDRESS } from './network/destinations.ts';
 import { openRelay } from './network/relay.ts';
 import { createPlacement } from './placement.ts';
+import type { Owner } from './share/tree.ts';
+import { createShares, type Shares, shareTarget } from './share/shares.ts';
 
 export interface VmBackendOptions {
   dataRoot: string;
@@ -55,7 +57,24 @@ export function createVmBackend(options: VmBackendOptions): Backend {
   const running = new Set<RunningProcess>();
   const ended = (): Promise<void> => provider.close(running.size > 0);
   const inner = options.drive(machine, { initProgram: GUEST_EXECUTOR, ended });
+  const shares = new WeakMap<Channel, Shares>();
   let told = false;
+
+  /** What has been mounted for a container that cannot have all is given back. */
+  const share = async (wanted: PlanFiles['shares']): Promise<() => void> => {
+    if (wanted.length === 0) return () => {};
+    const to = await channel();
+    const served = shares.get(to) ?? createShares({ port: provider.sharesPort, owner: shownOwner() });
+    shares.set(to, served);
+    const settled = await Promise.allSettled(wanted.map((one) => served.acquire(one)));
+    const release = (): void => {
+      for (const [index, { status }] of settled.entries()) if (status === 'fulfilled') served.release(wanted[index]!);
+    };
+    const failed = settled.find((result) => result.status === 'rejected');
+    if (failed === undefined) return release;
+    release();
+    throw failed.reason;
+  };
 
   /** Once an engine: what did not work, and what is done instead. */
   const warnings = (): string[] => {
@@ -85,11 +104,15 @@ export function createVmBackend(options: VmBackendOptions): Backend {
   return {
     ...inner,
     hostPlace: { nameServer: HOST_ADDRESS, gateway: reachesHost ? HOST_ADDRESS : undefined },
-    capabilities: { ...inner.capabilities, name: 'vm', bindMounts: false, sameFiles: false, outlivesEngine: false },
+    capabilities: { ...inner.capabilities, name: 'vm', sameFiles: false, outlivesEngine: false },
     async prepare() {
       await placement.sweep().catch(() => {});
     },
-    place: (files) => placement.place(files),
+    sourceOf: shareTarget,
+    async place(files) {
+      await placement.place(files);
+      return share(files.shares);
+    },
     async start(plan, { log, recovery: _recorded, ...given }) {
       // What it says is always wanted: the log is written on this side.
       const started = await inner.start(plan, { ...given, attachOutput: true, keepOutput: true });
@@ -99,7 +122,11 @@ export function createVmBackend(options: VmBackendOptions): Backend {
     outlived: async () => (await provider.running()) !== undefined,
     async adopt(id, controlSocket, recovery, log) {
       const found = await inner.adopt(id, controlSocket, recovery);
-      return found && count(withLog(found, log, false));
+      if (found === undefined) return undefined;
+      // Its mounts are there: they have waited for who serves them.
+      const release = await share(recovery?.shares ?? []).catch(() => () => {});
+      void found.tornDown.then(release);
+      return count(withLog(found, log, false));
     },
     recordedExit: async () => undefined, // Its end waits for an engine, or was lost with its machine.
     async removeTrees(paths) {
@@ -130,6 +157,11 @@ function readReachesHost(setting = process.env.GANTRY_VM_HOST_GATEWAY ?? ''): bo
   if (!['', 'on', 'off'].includes(setting))
     throw new GantryError('INVALID_ARGUMENT', `Cannot read GANTRY_VM_HOST_GATEWAY "${setting}"`, { hint: 'on or off' });
   return setting === 'on';
+}
+
+/** Root can give files to whoever is to have them; of others, all files are the guest's root's, whoever that is here. */
+function shownOwner(): Owner | undefined {
+  return process.getuid?.() === 0 ? undefined : { uid: 0, gid: 0 };
 }
 
 /** Hands output to the log first. With `keep`, the first sink of a user gets what came before it, as without a log. */

@@ -19,7 +19,14 @@ import {
   type Snapshot,
   snapshotKey,
 } from './snapshot.ts';
-import { adoptMachine, logOf, startMachine, type StartedFrom, type VirtualMachine } from './virtual-machine.ts';
+import {
+  adoptMachine,
+  logOf,
+  portPath,
+  startMachine,
+  type StartedFrom,
+  type VirtualMachine,
+} from './virtual-machine.ts';
 
 export interface ProviderOptions {
   /** Where disk, snapshot and unpacked image are kept. */
@@ -40,6 +47,8 @@ export interface RunningMachine extends VirtualMachine {
 }
 
 export interface MachineProvider {
+  /** Where QEMU listens for whoever serves shares: a path for net.connect(). */
+  readonly sharesPort: string;
   /** The guest that runs, or one that is started now. @throws {GantryError} BACKEND_UNAVAILABLE and what the image's files say. */
   get(): Promise<RunningMachine>;
   /** The one that runs, or is left from an engine before. Starts none. */
@@ -266,6 +275,7 @@ export function createProvider(options: ProviderOptions): MachineProvider {
   };
 
   return {
+    sharesPort: portPath(portsOf(hostMachine(), runDirectory).sharesPort),
     get() {
       lastUsed = Date.now();
       if (closed)
@@ -304,8 +314,15 @@ function oneLine(text: string): string {
 }
 
 /** What is taken over is found at the same place. */
-function portsOf({ platform }: HostMachine, directory: string): Pick<GuestSpec, 'port' | 'console' | 'control'> {
+function portsOf(
+  { platform }: HostMachine,
+  directory: string,
+): Pick<GuestSpec, 'port' | 'sharesPort' | 'console' | 'control'> {
   const console = join(directory, 'console.log');
-  if (platform === 'win32') return { console, port: { pipe: `gantry-vm-${process.pid}` } };
-  return { console, port: { socket: join(directory, 'vm.sock') }, control: join(directory, 'qmp.sock') };
+  if (platform === 'win32') {
+    const pipe = (name: string) => ({ pipe: `gantry-${name}-${process.pid}` });
+    return { console, port: pipe('vm'), sharesPort: pipe('shares') };
+  }
+  const socket = (name: string) => ({ socket: join(directory, `${name}.sock`) });
+  return { console, port: socket('vm'), sharesPort: socket('shares'), control: join(directory, 'qmp.sock') };
 }

@@ -7,6 +7,7 @@ import type { Channel } from './channel/channel.ts';
 import { askGuest, runInGuest } from './guest-machine.ts';
 
 export interface Placement {
+  /** All but the shares. */
   place(files: PlanFiles): Promise<void>;
   /** Removes from the guest what has no counterpart here any more. */
   sweep(): Promise<void>;

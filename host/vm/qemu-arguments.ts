@@ -15,7 +15,9 @@ export interface GuestSpec {
   disk: string;
   console: string;
   /** Where QEMU offers the channel: a unix socket, or on Windows a named pipe. */
-  port: { socket: string } | { pipe: string };
+  port: GuestPort;
+  /** The same for whoever serves shares. */
+  sharesPort: GuestPort;
   /** Unix socket where QEMU takes commands; absent: nowhere. */
   control?: string;
   /** Instead of a boot the memory comes from the fd of this number. */
@@ -23,6 +25,8 @@ export interface GuestSpec {
   /** UUID that tells the guest's kernel whether its memory is a copy: another one each time. Default: QEMU's choice. */
   generation?: string;
 }
+
+export type GuestPort = { socket: string } | { pipe: string };
 
 interface MachineType {
   machine: string;
@@ -58,10 +62,6 @@ export function qemuArguments(spec: GuestSpec): string[] {
   const type = machineTypes[architecture];
   const interpreted = accelerator === 'tcg';
   const words = [`console=${type.console}`, kernelArguments, interpreted ? type.kernelArguments : ''];
-  const port =
-    'socket' in spec.port
-      ? `socket,id=port,path=${quoted(spec.port.socket)},server=on,wait=off`
-      : `pipe,id=port,path=${quoted(spec.port.pipe)}`;
   const disk = 'if=none,id=data,format=qcow2,discard=unmap,detect-zeroes=unmap';
   const control = spec.control === undefined ? [] : controlOptions(spec.control);
   const generation = type.generation ? ['-device', `vmgenid,guid=${spec.generation ?? 'auto'}`] : [];
@@ -71,7 +71,9 @@ export function qemuArguments(spec: GuestSpec): string[] {
     ...['-cpu', interpreted ? type.interpreted : 'host', '-m', `${memoryMb}M`, '-smp', String(cpus)],
     ...['-kernel', spec.kernel, '-initrd', spec.initramfs, '-append', words.filter(Boolean).join(' ')],
     ...['-chardev', `file,id=console,path=${quoted(spec.console)}`, '-serial', 'chardev:console'],
-    ...['-device', 'virtio-serial-pci', '-chardev', port, '-device', 'virtserialport,chardev=port,name=gantry'],
+    ...['-device', 'virtio-serial-pci', '-chardev', chardev('port', spec.port)],
+    ...['-device', 'virtserialport,chardev=port,name=gantry'],
+    ...['-chardev', chardev('shares', spec.sharesPort), '-device', 'virtserialport,chardev=shares,name=gantry.shares'],
     ...['-drive', `${disk},file=${quoted(spec.disk)}`, '-device', 'virtio-blk-pci,drive=data'],
     ...['-object', 'rng-builtin,id=entropy', '-device', 'virtio-rng-pci,rng=entropy'],
     ...['-device', 'virtio-balloon-pci,free-page-reporting=on'],
@@ -79,6 +81,12 @@ export function qemuArguments(spec: GuestSpec): string[] {
     ...control,
     ...(spec.resumeFrom === undefined ? [] : ['-incoming', `fd:${spec.resumeFrom}`]),
   ];
+}
+
+function chardev(id: string, port: GuestPort): string {
+  return 'socket' in port
+    ? `socket,id=${id},path=${quoted(port.socket)},server=on,wait=off`
+    : `pipe,id=${id},path=${quoted(port.pipe)}`;
 }
 
 function controlOptions(path: string): string[] {

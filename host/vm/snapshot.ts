@@ -49,6 +49,7 @@ export function snapshotKey(qemu: Qemu, spec: GuestSpec, facts: { image: string;
     disk: '',
     console: '',
     port: { socket: '' },
+    sharesPort: { socket: '' },
     control: '',
   };
   const parts = [FORMAT, qemu.path, qemu.version, size, mtimeMs, facts, qemuArguments(anywhere)];

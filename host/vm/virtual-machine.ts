@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GantryError } from '../errors.ts';
 import { type Channel, createChannel } from './channel/channel.ts';
-import { type GuestSpec, qemuArguments } from './qemu-arguments.ts';
+import { type GuestPort, type GuestSpec, qemuArguments } from './qemu-arguments.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 
 export interface VirtualMachine {
@@ -48,8 +48,8 @@ const STATE_FD = 3;
 export async function startMachine(qemu: string, spec: GuestSpec, from: StartedFrom): Promise<VirtualMachine> {
   const { deadlineMs, log, state } = from;
   mkdirSync(dirname(spec.console), { recursive: true, mode: 0o700 });
-  for (const path of [spec.console, spec.control, 'socket' in spec.port ? spec.port.socket : undefined])
-    if (path !== undefined) rmSync(path, { force: true });
+  const sockets = [spec.port, spec.sharesPort].map((port) => ('socket' in port ? port.socket : undefined));
+  for (const path of [spec.console, spec.control, ...sockets]) if (path !== undefined) rmSync(path, { force: true });
   const child = spawnQemu(qemu, state === undefined ? spec : { ...spec, resumeFrom: STATE_FD }, log, state);
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`QEMU did not start: ${error.message}`));
@@ -65,7 +65,7 @@ export async function startMachine(qemu: string, spec: GuestSpec, from: StartedF
       ended.then((reason) => reject(startFailure(reason, spec)));
     });
     failure.catch(() => {});
-    const port = await Promise.race([connectWhenThere(portPath(spec), ended), failure]);
+    const port = await Promise.race([connectWhenThere(portPath(spec.port), ended), failure]);
     const channel = createChannel(port);
     const qmp = await Promise.race([connectQmp(spec.control, ended, from.told), failure]);
     await Promise.race([channel.ready, failure]);
@@ -193,7 +193,7 @@ function spawnQemu(qemu: string, spec: GuestSpec, log: string, state: string | u
   }
 }
 
-function portPath({ port }: GuestSpec): string {
+export function portPath(port: GuestPort): string {
   return 'socket' in port ? port.socket : `\\\\.\\pipe\\${port.pipe}`;
 }
 

@@ -83,6 +83,8 @@ void relay_lose_host(void);
 void relay_turn(const struct pollfd polled[2]);
 // loop.c
 void serve(int port) __attribute__((noreturn));
+// share.c: serves mounts of the host's directories over this port.
+void start_shares(int port);
 // init.c
 void power_off(void) __attribute__((noreturn));
 void host_gone(void);

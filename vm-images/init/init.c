@@ -68,23 +68,35 @@ static void prepare_system(void) {
     mount_or_give_up("cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "");
 }
 
-// The host makes one port; its driver adds the node a moment after the module is there.
-static int open_port(void) {
+static bool is_named(const char *device, const char *name) {
+    char path[300], found[64] = "";
+    snprintf(path, sizeof path, "/sys/class/virtio-ports/%s/name", device);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, found, sizeof found - 1) < 0)
+        found[0] = 0;
+    close(fd);
+    found[strcspn(found, "\n")] = 0;
+    return !strcmp(found, name);
+}
+
+// The driver adds the nodes of the host's ports, and then their names, a moment after the module is there.
+static int open_port(const char *name) {
     for (int tries = 0; tries < 30000; tries++) {
-        DIR *devices = opendir("/dev");
-        for (struct dirent *entry; devices && (entry = readdir(devices));)
-            if (!strncmp(entry->d_name, "vport", 5)) {
-                int fd = openat(dirfd(devices), entry->d_name, O_RDWR | O_CLOEXEC);
-                if (fd >= 0) {
-                    closedir(devices);
-                    return fd;
-                }
-            }
+        DIR *devices = opendir("/sys/class/virtio-ports");
+        for (struct dirent *entry; devices && (entry = readdir(devices));) {
+            char path[300];
+            snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+            int port = is_named(entry->d_name, name) ? open(path, O_RDWR | O_CLOEXEC) : -1;
+            if (port < 0)
+                continue;
+            closedir(devices);
+            return port;
+        }
         if (devices)
             closedir(devices);
         usleep(1000);
     }
-    give_up("/dev/vport*");
+    give_up(name);
 }
 
 // Its standard input stays open as long as this process runs.
@@ -110,10 +122,11 @@ static void start_executor(void) {
 
 int main(void) {
     prepare_system();
-    int port = open_port();
+    int port = open_port("gantry");
     channel_start(port);
     // The host hears of the guest before what only containers need is there.
     load_modules("/modules/second");
+    start_shares(open_port("gantry.shares"));
     start_executor();
     serve(port);
 }

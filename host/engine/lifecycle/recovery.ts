@@ -6,7 +6,7 @@ import type { Container } from '../container.ts';
 import type { Announce } from '../container-events.ts';
 import type { Context } from '../context.ts';
 import { changeHosts } from '../network/network-files.ts';
-import { logOf, namedDevices } from '../planning.ts';
+import { logOf, namedDevices, sharesOf } from '../planning.ts';
 import { removeRecord } from '../state/state-store.ts';
 import type { Exits } from './exits.ts';
 import type { Removal } from './removal.ts';
@@ -115,7 +115,8 @@ export function createRecovery({ context, announce, exits, removal, watch }: Rec
     const teardown = capabilities.kernel
       ? planTeardown(await backend.facts(), record.id, record.config, networks.recorded(record))
       : undefined;
-    const recovery = { exitRecord: files.exitRecord, ...(teardown === undefined ? {} : { teardown }) };
+    const shares = sharesOf(record);
+    const recovery = { exitRecord: files.exitRecord, shares, ...(teardown === undefined ? {} : { teardown }) };
     const log = capabilities.sameFiles ? undefined : logOf(record.config.host, files.log);
     return backend.adopt(record.id, files.controlSocket, recovery, log);
   };

@@ -61,6 +61,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
     await Promise.all([...container.copies].map(({ exited }) => exited));
     const { host, imageId } = record.config;
     let connected = false;
+    let unshare = (): void => {};
     const slot = fitsSlot(host) ? backend.reserveSlot(host.cgroupParent) : undefined;
     try {
       const attached = container.attachWanted;
@@ -92,7 +93,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
       await images.showLayers(layersOf(record, images.layerPaths(image)));
       await volumeMounts.acquire(record);
       mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 }); // A reboot may have been in between.
-      await backend.place(planFiles(context, record, image));
+      unshare = await backend.place(planFiles(context, record, image));
       noteStart(files, record);
       announceNetworks(events, record, 'connect');
       connected = true;
@@ -120,6 +121,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
           });
       };
       const running = await launch(slot);
+      void running.tornDown.then(unshare);
       record.warnings.push(...(running.warnings ?? []));
       for (const mount of record.mounts) {
         mount.copyUp = false;
@@ -134,6 +136,7 @@ export function createStart({ context, find, others, announce, watch, discard }:
       announce(container, 'start');
       return true;
     } catch (error) {
+      if (container.running === undefined) unshare();
       if (slot !== undefined) backend.releaseSlot(slot);
       if (connected && container.running === undefined) announceNetworks(events, record, 'disconnect');
       if (container.running === undefined) await failed(container, error);

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { GantryError } from '../../errors.ts';
 import type { ImageStore } from '../../image/image-store.ts';
+import type { Backend } from '../../backend.ts';
 import type { PlanMount } from '../../plan-types.ts';
 import type { ContainerConfig, Image, Mount } from '../../types.ts';
 import type { Events } from '../events.ts';
@@ -192,7 +193,7 @@ function makeSource(source: string): void {
 }
 
 /** What the plan needs of the settled mounts. A source may have gone since creation: told here, with its path. */
-export function planMounts(record: ContainerRecord, preview = false): PlanMount[] {
+export function planMounts(record: ContainerRecord, backend: Pick<Backend, 'sourceOf'>, preview = false): PlanMount[] {
   const given = new Map(record.config.host.mounts.map((mount) => [mount.target, mount]));
   return record.mounts.map((point) => {
     const { type, source, target } = point;
@@ -203,7 +204,7 @@ export function planMounts(record: ContainerRecord, preview = false): PlanMount[
     const isDirectory = stats?.isDirectory() ?? true;
     return {
       ...mount,
-      source,
+      source: type === 'bind' ? backend.sourceOf(point) : source,
       readOnly: point.readOnly,
       ...(point.idmap === true ? { idmap: true } : {}),
       ...(point.propagation === '' ? {} : { propagation: point.propagation }),

@@ -6,7 +6,13 @@ import { type GuestSpec, guestSize, qemuArguments, qemuProgram } from '../../../
 
 const goldens = join(import.meta.dirname, 'goldens');
 const unix = { kernel: '/d/vm/image/kernel', initramfs: '/d/vm/image/initramfs', disk: '/d/vm/data.qcow2' };
-const linux = { ...unix, host: 'linux', console: '/r/vm/console.log', port: { socket: '/r/vm/vm.sock' } } as const;
+const linux = {
+  ...unix,
+  host: 'linux',
+  console: '/r/vm/console.log',
+  port: { socket: '/r/vm/vm.sock' },
+  sharesPort: { socket: '/r/vm/shares.sock' },
+} as const;
 const windows = {
   host: 'win32',
   kernel: 'C:\\gantry\\vm\\kernel',
@@ -14,6 +20,7 @@ const windows = {
   disk: 'C:\\gantry\\vm\\data.qcow2',
   console: 'C:\\gantry\\vm\\console.log',
   port: { pipe: 'gantry-vm-1' },
+  sharesPort: { pipe: 'gantry-shares-1' },
 } as const;
 
 const specs: Record<string, GuestSpec> = {
@@ -54,7 +61,9 @@ describe('the command line of QEMU', () => {
 
   it('takes paths with commas and blanks', () => {
     const path = '/a, b,,c/vm.sock';
-    const words = qemuArguments({ ...specs['linux-x64-tcg']!, port: { socket: path }, disk: path, console: path });
+    const ports = { port: { socket: path }, sharesPort: { socket: path } };
+    const words = qemuArguments({ ...specs['linux-x64-tcg']!, ...ports, disk: path, console: path });
+    expect(words).toContain('socket,id=shares,path=/a,, b,,,,c/vm.sock,server=on,wait=off');
     expect(words).toContain('socket,id=port,path=/a,, b,,,,c/vm.sock,server=on,wait=off');
     expect(words).toContain('file,id=console,path=/a,, b,,,,c/vm.sock');
     expect(words.find((word) => word.startsWith('if=none'))).toMatch(/,file=\/a,, b,,,,c\/vm.sock$/);

@@ -1,0 +1,64 @@
+// One guest's view of one share: FUSE requests in, replies out. Nothing that comes in makes it throw.
+import { errnoOf, ShareError } from './errno.ts';
+import { createHandlers } from './fuse-handlers.ts';
+import { OUT_HEADER, opcodes, RequestReader, ShortRequest } from './fuse-protocol.ts';
+import type { Tree } from './tree.ts';
+
+export interface FuseSession {
+  /** One whole request. Never throws. */
+  take(request: Buffer): void;
+  close(): void;
+}
+
+/** @param send one whole reply, in parts. */
+export type SendReply = (...parts: Buffer[]) => void;
+
+export function createFuseSession(tree: Tree, send: SendReply): FuseSession {
+  const { byOpcode, close } = createHandlers(tree);
+
+  const answer = (unique: Buffer, error: number, parts: Buffer[] = []): void => {
+    let length = OUT_HEADER;
+    for (const part of parts) length += part.length;
+    const header = Buffer.allocUnsafe(OUT_HEADER);
+    header.writeUInt32LE(length, 0);
+    header.writeInt32LE(-error, 4);
+    unique.copy(header, 8);
+    send(header, ...parts);
+  };
+
+  return {
+    take(request) {
+      const opcode = request.readUInt32LE(4);
+      const unique = request.subarray(8, 16);
+      const quiet = opcode === opcodes.FORGET || opcode === opcodes.BATCH_FORGET || opcode === opcodes.INTERRUPT;
+      const fail = (id: Buffer, error: unknown): void => {
+        if (!quiet) answer(id, error instanceof ShortRequest ? EINVAL : errnoOf(error));
+      };
+      try {
+        const handler = byOpcode[opcode];
+        if (handler === undefined) throw new ShareError('ENOSYS');
+        const result = handler({
+          node: request.readUInt32LE(16) + request.readUInt32LE(20) * 2 ** 32,
+          uid: request.readUInt32LE(24),
+          gid: request.readUInt32LE(28),
+          body: new RequestReader(request),
+        });
+        if (result === undefined) return;
+        if (result instanceof Promise) {
+          const id = Buffer.from(unique);
+          result.then(
+            (out) => answer(id, 0, [out]),
+            (error) => fail(id, error),
+          );
+        } else if (Array.isArray(result)) answer(unique, 0, result);
+        else answer(unique, 0, result.length > 0 ? [result] : []);
+      } catch (error) {
+        fail(unique, error);
+      }
+      tree.trim();
+    },
+    close,
+  };
+}
+
+const EINVAL = 22;
