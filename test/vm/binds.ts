@@ -65,6 +65,19 @@ export function binds(installation: () => Installation): void {
       expect(readFileSync(file('given'), 'utf8')).not.toContain('x\n');
     });
 
+    it('that wait for the next engine where one was killed', async () => {
+      const here = installation();
+      await here.ok('run', '-d', '--name', 'lasting', '-v', `${host}:/src`, 'box', 'sleep', '1000');
+      expect(await here.ok('exec', 'lasting', 'sh', '-c', 'ls /src; cat /src/given')).toContain('of the host');
+      process.kill(here.enginePid()!, 'SIGKILL');
+      writeFileSync(file('given'), 'of the host, later\n');
+      expect(await here.ok('exec', 'lasting', 'sh', '-c', 'cat /src/given; echo x > /src/after')).toBe(
+        'of the host, later',
+      );
+      expect(readFileSync(file('after'), 'utf8')).toBe('x\n');
+      await here.ok('rm', '-f', 'lasting');
+    });
+
     it('that go when nobody needs them', async () => {
       const look = ['--privileged', '--pid', 'host', 'box', 'grep', '-c', 'gantry-shares', '/proc/1/mounts'];
       await until(async () => (await installation().gantry('run', '--rm', ...look)).stdout === '0\n', 'the last to go');

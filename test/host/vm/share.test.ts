@@ -60,7 +60,7 @@ describe.each([
   const lookup = (name: string, parent = ROOT): number => {
     const { errno: failed, body } = ask('LOOKUP', parent, name);
     expect([name, failed]).toEqual([name, 0]);
-    return body.readUInt32LE(0);
+    return Number(body.readBigUInt64LE(0));
   };
   const opened = (node: number, flags: number): bigint => {
     const { errno: failed, body } = ask('OPEN', node, flags, 0);
@@ -127,7 +127,7 @@ describe.each([
     symlinkSync('..', join(shared, 'inner'));
     // It is either the directory that it was, wherever that is in the share now, or none.
     const secret = ask('LOOKUP', inner, 'secret');
-    expect(secret.errno === 0 ? secret.body.readUInt32LE(0) : 0).toBe(0);
+    expect(secret.errno === 0 ? secret.body.readBigUInt64LE(0) : 0n).toBe(0n);
     expect(ask('UNLINK', inner, 'secret').errno).not.toBe(0);
     ask('CREATE', inner, O_WRONLY, 0o600, 0, 0, 'made');
     ask('OPEN', file, O_RDWR, 0);
@@ -202,6 +202,8 @@ describe.each([
   it('lives through requests of random bytes, and changes nothing outside', () => {
     const { below, pick } = createRandom(portable ? 7 : 8);
     const codes = Object.values(opcodes);
+    const nodes = [ROOT, lookup('file'), lookup('inner'), lookup('file', lookup('inner')), 99];
+    const handles = [opened(nodes[1]!, O_RDWR), ask('OPENDIR', ROOT, 0, 0).body.readBigUInt64LE(0), 3n];
     const names = ['file', 'inner', '..', 'new', '', 'a/b', '../secret', 'x'.repeat(300)];
     for (let round = 0; round < 3000; round++) {
       const body = Array.from({ length: below(8) }, () =>
@@ -209,11 +211,13 @@ describe.each([
           () => below(5),
           () => below(2 ** 31),
           () => BigInt(below(9)),
+          () => BigInt(pick(nodes)),
+          () => pick(handles),
           () => 2n ** 64n - BigInt(1 + below(4)),
           () => pick(names),
         ])(),
       );
-      session.take(request(pick(codes), below(12), ...body));
+      session.take(request(pick(codes), pick(nodes), ...body));
     }
     for (const { errno: failed } of replies) expect(failed).toBeGreaterThanOrEqual(0);
     if (!existsSync(join(shared, 'again'))) expect(ask('MKDIR', ROOT, 0o755, 0, 'again').errno).toBe(0);
