@@ -29,7 +29,10 @@ export interface ShareGuest {
 
 export async function startShareGuest(owner?: { uid: number; gid: number }): Promise<ShareGuest> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-shares-'));
-  const sources = [join(import.meta.dirname, 'share-guest.c'), join(root, 'vm-images/init/share.c')];
+  const sources = [
+    join(import.meta.dirname, 'share-guest.c'),
+    ...['share', 'replay'].map((name) => join(root, `vm-images/init/${name}.c`)),
+  ];
   compileStatic('share-guest', sources, directory);
   const port = join(directory, 'port');
   // A group of its own, so that it can end what it has forked.

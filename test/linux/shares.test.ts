@@ -28,12 +28,14 @@ import {
   truncateSync,
   unlinkSync,
   utimesSync,
+  watch,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../helpers/cli.ts';
 import { type ShareGuest, startShareGuest, whyNoShares } from '../helpers/share-guest.ts';
 
 describe.skipIf(whyNoShares())('a shared directory', () => {
@@ -306,6 +308,70 @@ for lock in (fcntl.flock, fcntl.lockf):
     const sums = run('sha256sum a b c d').trim().split('\n');
     const real = execFileSync('sha256sum', ['a'], { cwd: at.host, encoding: 'utf8' });
     expect(new Set([...sums, real].map((line) => line.slice(0, 64))).size).toBe(1);
+  });
+
+  it.each([false, true])('tells programs what the host changes, by inotify; read-only: %s', async (readOnly) => {
+    const source = mkdtempSync(join(host, 'watched-'));
+    for (const name of ['old', 'gone', 'moved', 'replaced']) writeFileSync(join(source, name), 'old');
+    mkdirSync(join(source, 'inner'));
+    const share = { source, readOnly };
+    const seen = await guest.share(share);
+    expect(readdirSync(seen).length).toBe(5);
+    for (const name of readdirSync(seen)) statSync(join(seen, name));
+    readdirSync(join(seen, 'inner'));
+    const events: string[] = [];
+    const watchers = ['.', 'inner'].map((name) =>
+      watch(join(seen, name), (event, changed) => void events.push(`${event} ${join(name, changed ?? '')}`)),
+    );
+    const told = (...wanted: string[]): Promise<void> =>
+      until(() => wanted.every((event) => events.includes(event)), `${wanted} among ${events}`);
+    const mtime = new Date(1_500_000_000_000);
+    const steps: [act: () => void, ...wanted: string[]][] = [
+      [() => writeFileSync(join(source, 'new'), 'new'), 'rename new'],
+      [() => mkdirSync(join(source, 'directory')), 'rename directory'],
+      [() => symlinkSync('new', join(source, 'link')), 'rename link'],
+      [() => writeFileSync(join(source, 'inner/deep'), ''), 'rename inner/deep'],
+      [() => appendFileSync(join(source, 'old'), '+'), 'change old'],
+      [() => unlinkSync(join(source, 'gone')), 'rename gone'],
+      [() => renameSync(join(source, 'moved'), join(source, 'to')), 'rename moved', 'rename to'],
+      [() => writeFileSync(join(source, 'tmp'), 'another'), 'rename tmp'],
+      [() => renameSync(join(source, 'tmp'), join(source, 'replaced')), 'rename replaced'],
+      [() => rmdirSync(join(source, 'directory')), 'rename directory'],
+      [() => utimesSync(join(source, 'new'), mtime, mtime), 'change new'],
+    ];
+    for (const [act, ...wanted] of steps) {
+      events.length = 0;
+      act();
+      await told(...wanted);
+    }
+    // It is seen, too; and what was told has changed nothing here.
+    expect(readdirSync(seen).sort()).toEqual(readdirSync(source).sort());
+    expect(['old', 'to', 'replaced', 'new'].map((name) => readFileSync(join(seen, name), 'utf8'))).toEqual([
+      'old+',
+      'old',
+      'another',
+      'new',
+    ]);
+    expect(['old', 'to', 'replaced', 'new'].map((name) => readFileSync(join(source, name), 'utf8'))).toEqual([
+      'old+',
+      'old',
+      'another',
+      'new',
+    ]);
+    expect(statSync(join(source, 'new')).mtimeMs).toBe(mtime.getTime());
+    expect(existsSync(join(seen, 'gone'))).toBe(false);
+    if (!readOnly) {
+      // What the guest does itself is not told twice.
+      writeFileSync(join(seen, 'own'), 'x');
+      await told('rename own');
+      events.length = 0;
+      unlinkSync(join(seen, 'own'));
+      writeFileSync(join(source, 'mark'), '');
+      await told('rename mark');
+      expect(events.filter((event) => event === 'rename own').length).toBe(1);
+    }
+    for (const watcher of watchers) watcher.close();
+    guest.unshare(share);
   });
 
   it.each(['git', 'sqlite3'])('is good enough for %s', (program) => {

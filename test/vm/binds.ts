@@ -56,6 +56,24 @@ export function binds(installation: () => Installation): void {
       await here.ok('rm', '-f', 'first', 'second');
     });
 
+    it('in which programs are told of what the host changes, by inotify', async () => {
+      const here = installation();
+      const script = 'ls -l /src > /dev/null; exec busybox inotifyd - /src';
+      await here.ok('run', '-d', '--name', 'watching', '-v', `${host}:/src:ro`, 'box', 'sh', '-c', script);
+      let count = 0;
+      await until(async () => {
+        writeFileSync(file('noticed'), String(++count));
+        if (/^n\t\/src\tnoticed$/m.test(await here.ok('logs', 'watching'))) return true;
+        rmSync(file('noticed'));
+        return false;
+      }, 'a new file');
+      writeFileSync(file('noticed'), 'more');
+      await until(async () => /^c\t\/src\tnoticed$/m.test(await here.ok('logs', 'watching')), 'a change');
+      rmSync(file('noticed'));
+      await until(async () => /^d\t\/src\tnoticed$/m.test(await here.ok('logs', 'watching')), 'a removal');
+      await here.ok('rm', '-f', 'watching');
+    });
+
     it('that are read-only on this side, too: nothing in the guest makes them otherwise', async () => {
       const script =
         'grep " /src " /proc/mounts; mount -o remount,rw /src; for d in /proc/1/root/run/gantry-shares/*; do mount -o remount,rw $d; done; echo x > /src/given || echo refused';

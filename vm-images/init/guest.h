@@ -85,6 +85,9 @@ void relay_turn(const struct pollfd polled[2]);
 void serve(int port) __attribute__((noreturn));
 // share.c: serves mounts of the host's directories over this port.
 void start_shares(int port);
+// replay.c: a thread that tells of changes. Returns its number, or 0.
+pid_t start_replays(void);
+void queue_replay(int fd, uint32_t what, const void *bytes, uint32_t length);
 // init.c
 void power_off(void) __attribute__((noreturn));
 void host_gone(void);

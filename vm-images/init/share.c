@@ -15,7 +15,7 @@
 #define REQUEST_MAX (256 * 4096 + 4096) // max_pages of INIT, and the header before them
 #define READ_AHEAD_KB "1024"
 
-enum { SHARE_HELLO = 1, SHARE_MOUNT = 2, SHARE_UNMOUNT = 3, SHARE_DONE = 4 };
+enum { SHARE_HELLO = 1, SHARE_MOUNT = 2, SHARE_UNMOUNT = 3, SHARE_DONE = 4, SHARE_REPLAY = 5 };
 enum { READ_ONLY = 1, PERMISSIONS = 2 };
 
 // Numbers of shares are those of the host, which begin at 1 and stay below.
@@ -25,6 +25,7 @@ enum { READ_ONLY = 1, PERMISSIONS = 2 };
 struct share {
     uint32_t number; // 0: free. Of a server that is gone: still taken, and not read from.
     int fuse;
+    int root; // the same without being read-only, for replays
     char *path;
     bool served;
     uint64_t *asked; // requests without an answer yet
@@ -33,6 +34,7 @@ struct share {
 
 static struct share shares[SHARES_MAX];
 static int port, events, unmounted[2];
+static uint32_t agent;
 // What the port has no room for: one message, or answers about shares.
 static uint8_t outgoing[REQUEST_MAX + 65536];
 static size_t out_from, out_length;
@@ -116,6 +118,7 @@ static bool serve_from_now(struct share *share, uint32_t number) {
 static void *unmount(void *given) {
     struct share *share = given;
     umount2(share->path, MNT_DETACH);
+    close(share->root);
     if (write(unmounted[1], &share->number, sizeof share->number) < 0)
         fail("tell of an unmount");
     return NULL;
@@ -178,12 +181,20 @@ static int mount_share(uint32_t number, uint32_t flags, uint32_t mode, const cha
         return errno;
     snprintf(options, sizeof options, "fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other%s", fuse, mode & S_IFMT,
              flags & PERMISSIONS ? ",default_permissions" : "");
-    if (mount("gantry", path, "fuse", MS_NODEV | (flags & READ_ONLY ? MS_RDONLY : 0), options)) {
+    if (mount("gantry", path, "fuse", MS_NODEV, options)) {
         error = errno;
         close(fuse);
         return error;
     }
-    *share = (struct share){.number = number, .fuse = fuse, .path = strdup(path)};
+    int root = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (flags & READ_ONLY && mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL)) {
+        error = errno;
+        close(root);
+        umount2(path, MNT_DETACH);
+        close(fuse);
+        return error;
+    }
+    *share = (struct share){.number = number, .fuse = fuse, .root = root, .path = strdup(path)};
     read_far_ahead(path);
     return serve_from_now(share, number) ? 0 : errno;
 }
@@ -192,12 +203,17 @@ static void control(const uint8_t *message, uint32_t length) {
     uint32_t words[5] = {0};
     memcpy(words, message, length < sizeof words ? length : sizeof words);
     if (words[1] == SHARE_HELLO) {
-        struct { uint32_t length, kind; char magic[8]; uint32_t version; } hello = {20, SHARE_HELLO, PORT_MAGIC, PORT_VERSION};
-        _Static_assert(sizeof hello == 20, "the greeting has no gaps");
+        struct { uint32_t length, kind; char magic[8]; uint32_t version, agent; } hello = {
+            24, SHARE_HELLO, PORT_MAGIC, PORT_VERSION, agent};
+        _Static_assert(sizeof hello == 24, "the greeting has no gaps");
         wait_for_server();
         tell(&hello, sizeof hello);
     } else if (words[1] == SHARE_MOUNT && length > 20 && message[length - 1] == 0) {
         done(SHARE_MOUNT, words[2], mount_share(words[2], words[3], words[4], (const char *)message + 20));
+    } else if (words[1] == SHARE_REPLAY && length > 17 && message[length - 1] == 0) {
+        struct share *share = find(words[2]);
+        if (share && share->root >= 0)
+            queue_replay(share->root, words[3], message + 16, length - 17);
     } else if (words[1] == SHARE_UNMOUNT) {
         struct share *share = words[2] ? find(words[2]) : NULL;
         if (share)
@@ -232,6 +248,13 @@ static void answered(struct share *share, const uint8_t *reply) {
         }
 }
 
+// It answers nothing, and writing it may wait for answers: pages that are being read, directories in use.
+static bool is_notice(const uint8_t *message) {
+    uint64_t unique;
+    memcpy(&unique, message + 8, sizeof unique);
+    return unique == 0;
+}
+
 // A reply is written whole: fuse(4) takes no part of one. ENOENT: whoever asked was interrupted.
 static void take(uint32_t number, const uint8_t *message, uint32_t length) {
     if (number == 0) {
@@ -239,6 +262,10 @@ static void take(uint32_t number, const uint8_t *message, uint32_t length) {
         return;
     }
     struct share *share = find(number);
+    if (share && length >= 16 && is_notice(message)) {
+        queue_replay(share->fuse, 0, message, length);
+        return;
+    }
     if (share && length >= 16)
         answered(share, message);
     if (share && write(share->fuse, message, length) < 0 && errno != ENOENT)
@@ -322,6 +349,7 @@ void start_shares(int fd) {
     events = epoll_create1(EPOLL_CLOEXEC);
     if (events < 0 || pipe2(unmounted, O_CLOEXEC))
         fail("epoll");
+    agent = (uint32_t)start_replays();
     watch(port, EPOLLIN | EPOLLOUT | EPOLLET, PORT_EVENT);
     watch(unmounted[0], EPOLLIN, UNMOUNTED_EVENT);
     for (;;) {

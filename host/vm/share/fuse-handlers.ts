@@ -59,10 +59,14 @@ export type Answer = Buffer | Buffer[] | Promise<Buffer> | undefined;
 
 export interface Handlers {
   byOpcode: Partial<Record<number, (request: Request) => Answer>>;
+  /** What the guest is told of what was found, which it then knows. */
+  entryReply(entry: Entry): Buffer;
+  attributes(node: ShareNode, stats: Entry['stats']): Buffer;
   close(): void;
 }
 
-export function createHandlers(tree: Tree): Handlers {
+/** @param saw told of each directory that the guest looks into. */
+export function createHandlers(tree: Tree, saw: (directory: ShareNode) => void): Handlers {
   const { nodes, owner } = tree;
   const device = nodes.root.dev;
   const files = new Map<number, OpenFile>();
@@ -146,7 +150,10 @@ export function createHandlers(tree: Tree): Handlers {
     const node = nodeOf(id);
     const directory = directories.get(handle);
     if (directory === undefined) throw new ShareError('EBADF');
-    if (offset === 0 || directory.entries.length === 0) directory.entries = [...dots, ...tree.list(node)];
+    if (offset === 0 || directory.entries.length === 0) {
+      saw(node); // Before it is read: what changes from now on is noticed.
+      directory.entries = [...dots, ...tree.list(node)];
+    }
     const out = Buffer.allocUnsafe(size);
     let at = 0;
     for (let index = offset; index < directory.entries.length; index++) {
@@ -188,7 +195,9 @@ export function createHandlers(tree: Tree): Handlers {
       return out;
     },
     [opcodes.LOOKUP]({ node, body }) {
-      const entry = tree.lookup(nodeOf(node), body.name());
+      const directory = nodeOf(node);
+      const entry = tree.lookup(directory, body.name());
+      saw(directory);
       if (entry !== undefined) return entryReply(entry);
       const out = Buffer.allocUnsafe(ENTRY_BYTES);
       writeEntry(out, 0, 0, undefined, LIFETIME, device);
@@ -344,6 +353,8 @@ export function createHandlers(tree: Tree): Handlers {
 
   return {
     byOpcode,
+    entryReply,
+    attributes,
     close() {
       for (const file of files.values()) tree.release(file);
       files.clear();

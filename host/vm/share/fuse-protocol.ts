@@ -91,6 +91,13 @@ export class RequestReader {
     this.bytes = bytes;
   }
 
+  /** Another reader of the same request, at the same place. */
+  clone(): RequestReader {
+    const other = new RequestReader(this.bytes);
+    other.at = this.at;
+    return other;
+  }
+
   u32(): number {
     this.need(4);
     const value = this.bytes.readUInt32LE(this.at);

@@ -2,7 +2,9 @@
 import { errnoOf, ShareError } from './errno.ts';
 import { createHandlers } from './fuse-handlers.ts';
 import { OUT_HEADER, opcodes, RequestReader, ShortRequest } from './fuse-protocol.ts';
+import { createReplayer } from './replay.ts';
 import type { Tree } from './tree.ts';
+import { watchTree } from './watch.ts';
 
 export interface FuseSession {
   /** One whole request. Never throws. */
@@ -13,8 +15,27 @@ export interface FuseSession {
 /** @param send one whole reply, in parts. */
 export type SendReply = (...parts: Buffer[]) => void;
 
-export function createFuseSession(tree: Tree, send: SendReply): FuseSession {
-  const { byOpcode, close } = createHandlers(tree);
+/** Who makes the guest's programs see what the host has changed. */
+export interface Agent {
+  /** Of its thread in the guest. */
+  pid: number;
+  /** Lets it do something, and be told what that has become by requests. */
+  replay(what: number, path: Buffer): void;
+}
+
+/** @param agent absent: the guest sees changes of the host after a second at the latest, and by no notice. */
+export function createFuseSession(tree: Tree, send: SendReply, agent?: Agent): FuseSession {
+  const handlers = createHandlers(tree, (directory) => watch?.saw(directory));
+  const { byOpcode } = handlers;
+  const replayer = agent && createReplayer(tree, handlers);
+  const watch =
+    agent &&
+    watchTree(tree, (change) => {
+      const messages = replayer?.messages(change);
+      if (messages === undefined) return;
+      for (const notification of messages.notify) send(notification);
+      agent.replay(messages.what, messages.path);
+    });
 
   const answer = (unique: Buffer, error: number, parts: Buffer[] = []): void => {
     let length = OUT_HEADER;
@@ -37,12 +58,14 @@ export function createFuseSession(tree: Tree, send: SendReply): FuseSession {
       try {
         const handler = byOpcode[opcode];
         if (handler === undefined) throw new ShareError('ENOSYS');
-        const result = handler({
+        const asked = {
           node: request.readUInt32LE(16) + request.readUInt32LE(20) * 2 ** 32,
           uid: request.readUInt32LE(24),
           gid: request.readUInt32LE(28),
           body: new RequestReader(request),
-        });
+        };
+        const replayed = agent?.pid === request.readUInt32LE(32) ? replayer?.take(opcode, asked) : undefined;
+        const result = replayed === undefined ? handler(asked) : replayed.answer;
         if (result === undefined) return;
         if (result instanceof Promise) {
           const id = Buffer.from(unique);
@@ -57,7 +80,10 @@ export function createFuseSession(tree: Tree, send: SendReply): FuseSession {
       }
       tree.trim();
     },
-    close,
+    close() {
+      watch?.close();
+      handlers.close();
+    },
   };
 }
 

@@ -7,7 +7,7 @@ export const SHARE_HEADER = 4;
 /** Messages about shares; all others are FUSE's. */
 export const CONTROL = 0;
 
-/** To the guest first of all: magic, u32 version. It lets go of every share that it had, and answers with the same. */
+/** To the guest first of all: magic, u32 version. It answers with the same and the pid of its agent (u32). */
 export const HELLO = 1;
 /** To the guest: u32 share, u32 flags, the mode of the source (u32), the path to mount at, a NUL. Answered. */
 export const MOUNT = 2;
@@ -15,6 +15,9 @@ export const MOUNT = 2;
 export const UNMOUNT = 3;
 /** From the guest: u32 share, u32 errno. */
 export const DONE = 4;
+
+/** To the guest: u32 share, u32 what its agent is to do (`replays`), the path in the share, a NUL. Not answered. */
+export const REPLAY = 5;
 
 export const MOUNT_READ_ONLY = 1;
 /** The guest's kernel checks owners and modes. */
@@ -25,9 +28,9 @@ export class PortViolation extends Error {
 }
 
 /** Length and kind, then the payload. */
-export function encodeControl(kind: number, ...payload: (number | string)[]): Buffer {
+export function encodeControl(kind: number, ...payload: (number | string | Buffer)[]): Buffer {
   const parts = payload.map((part) => {
-    if (typeof part === 'string') return Buffer.from(`${part}\0`);
+    if (typeof part !== 'number') return Buffer.concat([Buffer.from(part), Buffer.alloc(1)]);
     const number = Buffer.alloc(4);
     number.writeUInt32LE(part);
     return number;
@@ -40,11 +43,9 @@ export function encodeControl(kind: number, ...payload: (number | string)[]): Bu
 }
 
 export function encodeHello(): Buffer {
-  const hello = encodeControl(HELLO, PORT_MAGIC.slice(0, 0), PORT_VERSION);
-  const body = Buffer.concat([Buffer.from(PORT_MAGIC), hello.subarray(-4)]);
-  const header = Buffer.from(hello.subarray(0, SHARE_HEADER + 8));
-  header.writeUInt32LE(8 + body.length, SHARE_HEADER);
-  return Buffer.concat([header, body]);
+  const hello = encodeControl(HELLO, 0, 0, PORT_VERSION);
+  hello.write(PORT_MAGIC, SHARE_HEADER + 8, 'latin1');
+  return hello;
 }
 
 export interface PortDecoder {

@@ -14,6 +14,7 @@ import {
   PORT_MAGIC,
   PORT_VERSION,
   PortViolation,
+  REPLAY,
   SHARE_HEADER,
   UNMOUNT,
 } from './port-protocol.ts';
@@ -34,6 +35,7 @@ export function createShareServer(port: Socket): ShareServer {
   const sessions = new Map<number, { session: FuseSession; mode: number }>();
   const waiting = new Map<string, (errno: number) => void>();
   let greeted = false;
+  let agentPid = 0;
   let violation: string | undefined;
   let settleReady!: () => void;
   const ready = new Promise<void>((resolve) => {
@@ -49,10 +51,11 @@ export function createShareServer(port: Socket): ShareServer {
   };
   const control = (message: Buffer): void => {
     const kind = message.readUInt32LE(4);
-    if (kind === HELLO && !greeted && message.length === 20) {
+    if (kind === HELLO && !greeted && message.length === 24) {
       if (message.toString('latin1', 8, 16) !== PORT_MAGIC || message.readUInt32LE(16) !== PORT_VERSION)
         throw new PortViolation('another greeting');
       greeted = true;
+      agentPid = message.readUInt32LE(20);
       settleReady();
     } else if (kind === DONE && message.length === 20) {
       const key = `${message.readUInt32LE(8)}/${message.readUInt32LE(12)}`;
@@ -98,12 +101,15 @@ export function createShareServer(port: Socket): ShareServer {
     async mount(share, options, target) {
       const tree = openTree(options);
       const mode = Number(tree.stat(tree.nodes.root).mode);
-      const session = createFuseSession(tree, (...parts) => {
+      await ready;
+      const send = (...parts: Buffer[]): void => {
         const header = Buffer.allocUnsafe(SHARE_HEADER);
         header.writeUInt32LE(share, 0);
         port.write(header);
         for (const part of parts) port.write(part);
-      });
+      };
+      const replay = (what: number, path: Buffer): void => void port.write(encodeControl(REPLAY, share, what, path));
+      const session = createFuseSession(tree, send, { pid: agentPid, replay });
       sessions.set(share, { session, mode });
       const flags = (options.readOnly ? MOUNT_READ_ONLY : 0) | (options.owner === undefined ? MOUNT_PERMISSIONS : 0);
       const errno = await ask(MOUNT, share, flags, mode, target);

@@ -86,6 +86,10 @@ export interface Tree {
   readonly owner: Owner | undefined;
   lookup(directory: ShareNode, name: string): Entry | undefined;
   stat(node: ShareNode): BigIntStats;
+  /** What is there now, without the guest knowing of it. */
+  peek(directory: ShareNode, name: string): BigIntStats | undefined;
+  /** A path to the directory that counts for the moment. */
+  directoryPath(directory: ShareNode): string;
   change(node: ShareNode, changes: Changes, file?: OpenFile): BigIntStats;
   readlink(node: ShareNode): Buffer;
   symlink(directory: ShareNode, name: string, target: Buffer, owner: Owner): Entry;
@@ -173,6 +177,8 @@ export function openTree({ source, readOnly, owner, portable = false }: TreeOpti
       return { node: nodes.found(directory, name, stats), stats };
     },
     stat: (node) => anchors.stat(node),
+    peek: look,
+    directoryPath: (directory) => String(anchors.directory(directory)),
     change(node, changes, file) {
       writable();
       const { mode, uid, gid, size, atime, mtime } = changes;
