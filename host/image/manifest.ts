@@ -3,6 +3,8 @@ import { GantryError } from '../errors.ts';
 import type { ImageManifest, Platform } from '../types.ts';
 import type { CatalogEntry } from './catalog.ts';
 import type { ContentStore } from './content-store.ts';
+import { isObject } from './field-types.ts';
+import { wrongManifest } from './manifest-types.ts';
 
 export interface Descriptor {
   mediaType?: string;
@@ -41,37 +43,39 @@ export function parseManifest(bytes: Uint8Array, mediaType: string, what: string
   const wrong = (reason: string, cause?: unknown): GantryError =>
     new GantryError('INVALID_ARCHIVE', `Cannot use the manifest of "${what}": ${reason}`, { cause });
   if (bytes.length > MANIFEST_MAX) throw wrong(`it is larger than ${MANIFEST_MAX} bytes`);
-  let json: Record<string, unknown>;
+  let json: unknown;
   try {
-    json = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
+    json = JSON.parse(Buffer.from(bytes).toString());
   } catch (cause) {
     throw wrong('it is not JSON', cause);
   }
-  if (json === null || typeof json !== 'object' || Array.isArray(json)) throw wrong('it is no JSON object');
-  const own = typeof json.mediaType === 'string' ? json.mediaType : '';
+  if (!isObject(json)) throw wrong('it is no JSON object');
+  const flaw = wrongManifest(json);
+  if (flaw !== undefined) throw wrong(flaw);
+  const own = (json.mediaType ?? '') as string;
   if (own !== '' && mediaType in kinds && own !== mediaType)
     throw wrong(`it calls itself "${own}" and was sent as "${mediaType}"`);
   if (json.schemaVersion === 1 || SCHEMA_1.test(own || mediaType))
     throw new GantryError('UNSUPPORTED', `Cannot use the manifest of "${what}": it is of Docker's old schema 1`, {
       hint: 'Registries gave it up: push the image anew with a docker of 1.10 or later',
     });
-  const isIndex = json.manifests !== undefined;
-  const isImage = json.config !== undefined || json.layers !== undefined;
+  const says = (name: string): boolean => json[name] !== undefined && json[name] !== null;
+  const isIndex = says('manifests') || (json.manifests === null && !says('config'));
+  const isImage = says('config') || says('layers');
   if (isIndex && isImage) throw wrong('it is an index and a manifest at once');
   const kind = isIndex ? 'index' : 'image';
   const announced = kinds[own] ?? kinds[mediaType];
   if ((!isIndex && !isImage) || (announced !== undefined && announced !== kind))
     throw wrong(`it is of an unknown kind (${own || mediaType || 'no media type'})`);
-  const list = (value: unknown, field: string): Descriptor[] => {
-    if (!Array.isArray(value)) throw wrong(`"${field}" is no list`);
-    return value.map((entry) => descriptor(entry, field, wrong));
-  };
+  // Go writes a list of nothing as null.
+  const list = (value: unknown, field: string): Descriptor[] =>
+    ((value ?? []) as unknown[]).map((entry) => descriptor(entry, field, wrong));
   if (isIndex) return { kind, manifests: list(json.manifests, 'manifests') } as ManifestDocument;
   return {
     kind,
     config: descriptor(json.config, 'config', wrong),
     layers: list(json.layers, 'layers'),
-    ...(typeof json.artifactType === 'string' ? { artifactType: json.artifactType } : {}),
+    ...(json.artifactType ? { artifactType: json.artifactType } : {}),
   } as ManifestDocument;
 }
 
@@ -97,9 +101,11 @@ export async function storedManifest(
 }
 
 function descriptor(value: unknown, field: string, wrong: (reason: string) => GantryError): Descriptor {
-  const { digest, size } = (value ?? {}) as Partial<Descriptor>;
+  const { digest, size, ...others } = (value ?? {}) as Partial<Descriptor>;
   if (typeof digest !== 'string' || !/^sha256:[a-f0-9]{64}$/.test(digest))
     throw wrong(`"${field}" has the digest ${JSON.stringify(digest)}: only sha256 is supported`);
   if (!Number.isSafeInteger(size) || size! < 0) throw wrong(`"${field}" has the size ${JSON.stringify(size)}`);
-  return value as Descriptor;
+  // What is null says nothing.
+  const said = Object.entries(others).filter(([, one]) => one !== null);
+  return { ...Object.fromEntries(said), digest, size } as Descriptor;
 }

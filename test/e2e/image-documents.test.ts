@@ -85,7 +85,7 @@ describe.skipIf(whyNoContainers())('hostile documents', () => {
         { ...blobs, [sha256(`${manifest}${' '.repeat(5 << 20)}`)]: `${manifest}${' '.repeat(5 << 20)}` },
         /larger than/,
       ],
-      ['no list', { manifests: 'many' }, blobs, /is no list/],
+      ['no list', { manifests: 'many' }, blobs, /manifests must be a list of objects/],
     ])('a layout with %s is refused', async (_name, index, files, message) => {
       const { status, stderr } = await load(ociLayout(index, files));
       expect(stderr).toMatch(message);
