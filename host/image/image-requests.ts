@@ -6,7 +6,7 @@ import type { LayerFormat } from './layers/format.ts';
 import type { Commit, Import } from './new-image.ts';
 import type { Pushed } from './push.ts';
 import type { Credentials } from './registry/credentials.ts';
-import type { RemoteImage } from './registry/distribution.ts';
+import type { Referrers, RemoteImage } from './registry/distribution.ts';
 import type { Found } from './registry/search.ts';
 import type { Change } from './unpack.ts';
 import type { Checked, Verification } from './verify.ts';
@@ -59,6 +59,8 @@ export interface ImageStore {
   checkLogin(registry: string, credentials: Credentials): Promise<void>;
   /** What a registry says about a reference; nothing is fetched. @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED. */
   inspectRemote(name: string, credentials?: Credentials): Promise<RemoteImage>;
+  /** What a registry has about an image: signatures, attestations. @param artifactType "": any. @throws {GantryError} as `inspectRemote`. */
+  referrers(name: string, artifactType: string, credentials?: Credentials): Promise<Referrers>;
   /** @param limit 0: as many as are usual. @throws {GantryError} INVALID_ARGUMENT, AUTH_FAILED, REGISTRY_FAILED. */
   search(term: string, limit: number, credentials?: Credentials): Promise<Found[]>;
   /** @returns the new name, written out in short form. */

@@ -18,7 +18,7 @@ import { openBuildCache } from './build-cache.ts';
 import { createBuilds, draftOf } from './builds.ts';
 import { commitImage, importImage } from './new-image.ts';
 import { listTags, pullImage, shortId } from './pull.ts';
-import { inspectRemote } from './registry/distribution.ts';
+import { inspectRemote, remoteReferrers } from './registry/distribution.ts';
 import { pushImage } from './push.ts';
 import { familiarName, familiarReference, parseReference, type Reference } from './reference.ts';
 import type { ImageStore } from './image-requests.ts';
@@ -268,6 +268,7 @@ export function createImageStore(
     pushable: (name, tag) => pushTarget(catalog, name, tag),
     checkLogin,
     inspectRemote: async (name, credentials) => inspectRemote(parseReference(name), credentials),
+    referrers: async (name, type, credentials) => remoteReferrers(parseReference(name), type, credentials),
     search: searchRegistry,
     push(name, { credentials, progress = () => {} } = {}) {
       const reference = tagOf(name);

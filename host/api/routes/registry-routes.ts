@@ -54,7 +54,20 @@ export function registryRoutes({ images }: Engine): Route[] {
     });
   };
 
+  const referrers = async (call: Call): Promise<void> => {
+    const filters = readFilters(call.query.get('filters'), ['artifact-type']);
+    const [type = '', ...more] = filters['artifact-type'] ?? [];
+    if (more.length > 0)
+      throw new GantryError(
+        'INVALID_ARGUMENT',
+        "Invalid filter 'artifact-type': registries filter by one type at a time",
+      );
+    const name = call.query.get('name') ?? '';
+    sendJson(call, await images.referrers(name, type, credentialsOf(call.request.headers['x-registry-auth'])));
+  };
+
   return [
+    { method: 'GET', path: '/gantry/referrers', handler: referrers },
     { method: 'GET', path: '/images/search', handler: search },
     { method: 'GET', path: '/distribution/:name*/json', handler: distribution },
     {

@@ -1,4 +1,4 @@
-// What a registry says about a reference without pulling it: descriptor and platforms.
+// What a registry says about a reference without pulling it: descriptor and platforms, and what refers to it.
 import { GantryError } from '../../errors.ts';
 import { digestOf } from '../content-store.ts';
 import { type Credentials, storedCredentials } from './credentials.ts';
@@ -6,6 +6,7 @@ import { type Descriptor, parseManifest } from '../manifest.ts';
 import { fetchManifest } from '../pull.ts';
 import { familiarName, type Reference } from '../reference.ts';
 import { mirrorsOf } from './registry-settings.ts';
+import type { Referrer } from './referrers.ts';
 import { createRegistry, type Registry } from './registry.ts';
 
 /** As OCI writes them, which docker's API hands on: "os", "architecture", "variant", "os.version", "os.features". */
@@ -22,19 +23,56 @@ export interface RemoteImage {
 /** Configurations are small; what is larger is none. */
 const CONFIG_MAX = 8 * 1024 * 1024;
 
+export interface Referrers {
+  /** Of the manifest or index that the reference names. */
+  digest: string;
+  referrers: Referrer[];
+}
+
 /** @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED, INVALID_ARCHIVE. */
-export async function inspectRemote(reference: Reference, credentials: Credentials | undefined): Promise<RemoteImage> {
+export function inspectRemote(reference: Reference, credentials: Credentials | undefined): Promise<RemoteImage> {
+  return ask(
+    reference,
+    credentials,
+    (registry) => describe(registry, reference),
+    () => true,
+  );
+}
+
+/** @throws {GantryError} IMAGE_NOT_FOUND, AUTH_FAILED, REGISTRY_FAILED, INVALID_ARCHIVE. */
+export function remoteReferrers(
+  reference: Reference,
+  artifactType: string,
+  credentials: Credentials | undefined,
+): Promise<Referrers> {
+  const list = async (registry: Registry): Promise<Referrers> => {
+    const { digest: named, tag = 'latest' } = reference;
+    const { bytes } = await fetchManifest(registry, named ?? tag, named, familiarName(reference));
+    const digest = digestOf(bytes);
+    return { digest, referrers: await registry.referrers(digest, artifactType) };
+  };
+  // Mirrors of images seldom carry what is about them.
+  return ask(reference, credentials, list, ({ referrers }) => referrers.length > 0);
+}
+
+/** @param serves whether a mirror's answer will do; else the registry itself is asked. */
+async function ask<T>(
+  reference: Reference,
+  credentials: Credentials | undefined,
+  work: (registry: Registry) => Promise<T>,
+  serves: (answer: T) => boolean,
+): Promise<T> {
   for (const mirror of mirrorsOf(reference.registry)) {
     const registry = createRegistry(reference, { mirror }, 'inspect');
     // What a mirror has not the registry itself may have.
-    const found = await describe(registry, reference).catch(() => undefined);
+    const found = await work(registry).catch(() => undefined);
     registry.close();
-    if (found !== undefined) return found;
+    if (found !== undefined && serves(found)) return found;
   }
   const known = credentials ?? (await storedCredentials(reference.registry));
   const registry = createRegistry(reference, { credentials: known }, 'inspect');
   try {
-    return await describe(registry, reference);
+    return await work(registry);
   } finally {
     registry.close();
   }

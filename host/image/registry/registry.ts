@@ -2,6 +2,8 @@
 import { GantryError } from '../../errors.ts';
 import { MANIFEST_MAX } from '../manifest.ts';
 import type { Reference } from '../reference.ts';
+import { pagesOf } from './pages.ts';
+import { type Referrer, referrersOf } from './referrers.ts';
 import { ATTEMPTS, createSession, pause, type SessionOptions } from './registry-session.ts';
 import { readBody } from './transport.ts';
 
@@ -19,12 +21,12 @@ export interface Registry {
   blob(digest: string, size: number): AsyncGenerator<Uint8Array>;
   /** Every tag of the repository, as the registry orders them. */
   tags(): Promise<string[]>;
+  /** What refers to a manifest as its subject. @param artifactType "": any. */
+  referrers(digest: string, artifactType: string): Promise<Referrer[]>;
   close(): void;
 }
 
 const TAGS_BYTES_MAX = 1024 * 1024;
-/** More pages than this come from a registry that leads in a circle. */
-const TAG_PAGES_MAX = 1000;
 
 const ACCEPT = [
   'application/vnd.oci.image.index.v1+json',
@@ -90,18 +92,11 @@ export function createRegistry(
     },
     async tags() {
       const found: string[] = [];
-      let page: string | URL | undefined = 'tags/list?n=1000';
-      for (let pages = 0; page !== undefined && pages < TAG_PAGES_MAX; pages++) {
-        const { body, headers } = await session.request(page);
-        const bytes = await readBody(body, TAGS_BYTES_MAX).catch((error) => {
-          throw session.unreachable(error as Error);
-        });
+      for await (const { bytes } of pagesOf(session, 'tags/list?n=1000', TAGS_BYTES_MAX))
         found.push(...tagsOf(bytes, name));
-        const [, next] = /<([^>]+)>\s*;\s*rel="?next"?/.exec(String(headers.link ?? '')) ?? [];
-        page = next === undefined ? undefined : new URL(next, session.base());
-      }
       return [...new Set(found)];
     },
+    referrers: (digest, artifactType) => referrersOf(session, digest, artifactType),
     close: () => session.close(),
   };
 }
