@@ -73,6 +73,11 @@ export const OP_SETGROUPS = 33;
 export const OP_UMASK = 34;
 export const OP_KEYCTL = 39;
 export const OP_PIDFD_OPEN = 40;
+export const OP_SETSID = 41;
+export const OP_CHROOT = 42;
+export const OP_IOPRIO_SET = 43;
+/** sched_setattr(pid, struct sched_attr: 56 bytes, flags). */
+export const OP_SCHED_SETATTR = 44;
 export const OP_SYSCALLS_END = 45;
 
 // --- Ops: controls -----------------------------------------------------------------------------------------------
@@ -105,7 +110,7 @@ export const OP_OPEN_IN_ROOT = 75;
 export const OP_SYMLINK_IN_ROOT = 76;
 /** mknod_in_root(root fd, path, mode, dev, uid, gid): replaces what is there unless it is a directory. */
 export const OP_MKNOD_IN_ROOT = 77;
-/** seccomp(filter, length in bytes, flags): SECCOMP_SET_MODE_FILTER with SECCOMP_FILTER_FLAG_*; a listener fd is not kept. */
+/** seccomp(filter, length in bytes, flags): SECCOMP_SET_MODE_FILTER with SECCOMP_FILTER_FLAG_*; result: the listener's fd where a flag asks for one. */
 export const OP_SECCOMP = 78;
 /** execve(file, argv, argv length, envp, envp length): lists of NUL-terminated strings; a file without "/" is found by PATH of envp. */
 export const OP_EXECVE = 79;
@@ -147,7 +152,7 @@ export const OP_KILL_CGROUP = 96;
 export const OP_FREEZE = 97;
 /** copy_up(source fd, target fd): copy a directory's tree with owners, modes, xattrs (a new volume); only into an empty target. */
 export const OP_COPY_UP = 98;
-/** set_dumpable_after_exec(): nothing survives: close every fd above 2 on exec, make the process non-dumpable until then. */
+/** seal(): nothing survives: every fd above 2 is closed but those that tell how exec went; not dumpable until then. */
 export const OP_SEAL = 99;
 /**
  * user_namespace(uid map, length, gid map, length): in the launcher: a user namespace with these maps, owned by a process that
@@ -195,7 +200,26 @@ export const OP_LOOP_DEVICE = 111;
 export const OP_WRITE_SYSCTL = 112;
 /** log_compress(): what is rotated becomes gzip, in PATH.1.gz and so on. After LOG. */
 export const OP_LOG_COMPRESS = 113;
-export const OP_END = 114;
+/** hook_state(state, length, status): what hooks get on stdin from here on, but for the pid: a JSON object without its end. */
+export const OP_HOOK_STATE = 114;
+/** hook(file, argv, argv length, envp, envp length, milliseconds or 0): runs it to its end; its exit status n is the error HOOK_EXITED + n. */
+export const OP_HOOK = 115;
+/** await_start(): in the child: until somebody connects to the start socket; what fails behind it is told there. */
+export const OP_AWAIT_START = 116;
+/** find_executable(file, envp, envp length): in the child: the error that execve would find, before anything is waited for. */
+export const OP_FIND_EXECUTABLE = 117;
+/** ensure_like(root fd, path, fd): a place for a mount of what the fd is, a directory or else a file. Result: O_PATH fd. */
+export const OP_ENSURE_LIKE = 118;
+/** send_listener(fd): in the child: hands the seccomp listener to who starts or supervises it. */
+export const OP_SEND_LISTENER = 119;
+/** home(uid): in the child's root: execve adds HOME of /etc/passwd where its environment has none. */
+export const OP_HOME = 120;
+/** fill_cpuset(path): a v1 cpuset without CPUs or memory nodes gets those of the one above. */
+export const OP_FILL_CPUSET = 121;
+export const OP_END = 122;
+
+/** An errno of HOOK: plus the exit status, or 256 + the signal. */
+export const HOOK_EXITED = 65536;
 
 /** Tells one entry: u32 mode, u32 length of link, u64 size, i64 seconds, u64 nanoseconds, then the end of its links. */
 export const ARCHIVE_STAT = 1;
@@ -291,3 +315,34 @@ export const LOG_PARTIAL = 1;
 /** Where a compressed log's gzip header tells whose frames it has: u64 inode of the file, u64 time of its first frame. */
 export const LOG_ORIGIN = 16;
 export const LOG_ORIGIN_END = 32;
+
+// --- Runtime: the front (host/linux/runtime) asks the planner (host/runtime) by a unix socket ---------------------------------
+// Question: u32 length of the words, u32 length of what they are about, "KEY=VALUE" NUL-terminated, bytes.
+// Answer: parts of u32 RUNTIME_*, u32 length, bytes; RUNTIME_DONE ends it.
+export const RUNTIME_DONE = 0;
+/** Programs of a container's life. */
+export const RUNTIME_SETUP = 1;
+export const RUNTIME_STARTED = 2;
+export const RUNTIME_DELETE = 3;
+export const RUNTIME_FREEZE = 4;
+export const RUNTIME_THAW = 5;
+/** Path of a cgroup that holds all its processes. */
+export const RUNTIME_CGROUP = 6;
+/** What hooks get of its state, and what state tells besides: JSON without its end. */
+export const RUNTIME_HEAD = 7;
+export const RUNTIME_TAIL = 8;
+/** linux.seccomp's listenerPath and listenerMetadata. */
+export const RUNTIME_LISTENER = 9;
+export const RUNTIME_METADATA = 10;
+/** "ROWS COLUMNS". */
+export const RUNTIME_CONSOLE = 11;
+/** The config.json that counts from now on. */
+export const RUNTIME_CONFIG = 12;
+/** For stdout; for the log; and an error, which ends all. */
+export const RUNTIME_OUTPUT = 13;
+export const RUNTIME_WARNING = 14;
+export const RUNTIME_ERROR = 15;
+export const RUNTIME_HINT = 16;
+/** "terminal": the process wants one. */
+export const RUNTIME_TERMINAL = 17;
+export const RUNTIME_PARTS = 18;

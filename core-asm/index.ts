@@ -9,6 +9,11 @@ import {
   planRenewal as planRenewalOf,
   planSpread as planSpreadOf,
 } from './plan/control';
+import { planBundleDelete, planBundleSetup, planBundleStarted } from './plan/bundle';
+import { planBundleExec as planBundleExecOf } from './plan/bundle-exec';
+import { cgroupToKill, planFreezes, planLimits } from './plan/bundle-control';
+import { stateHead } from './plan/hooks';
+import { readBundle } from './spec/bundle';
 import { planUpdate as planUpdateOf } from './plan/update';
 import { planArchive as planArchiveOf } from './plan/archive';
 import { planVolume as planVolumeOf } from './plan/volume';
@@ -104,6 +109,18 @@ function programPart(out: ByteWriter, program: ProgramWriter): void {
   program.write(out);
 }
 
+function textPart(out: ByteWriter, text: string): void {
+  const bytes = new ByteWriter(text.length + 8);
+  bytes.text(text);
+  part(out, bytes);
+}
+
+function warningsPart(out: ByteWriter): void {
+  const notes = new ByteWriter(256);
+  for (let i = 0; i < warnings().length; i++) notes.cstring(warnings()[i]);
+  part(out, notes);
+}
+
 function architectureOf(request: Json): string {
   return request.child('facts').str('architecture');
 }
@@ -119,9 +136,7 @@ export function planContainer(pointer: usize, length: i32, filter: usize, filter
   const out = new ByteWriter(setup.size + teardown.size + 1024);
   programPart(out, setup);
   programPart(out, teardown);
-  const notes = new ByteWriter(256);
-  for (let i = 0; i < warnings().length; i++) notes.cstring(warnings()[i]);
-  part(out, notes);
+  warningsPart(out);
   return finish(out);
 }
 
@@ -150,6 +165,60 @@ export function planExec(pointer: usize, length: i32, filter: usize, filterSize:
   planExecOf(program, request, new Bytes(filter, filterSize));
   const out = new ByteWriter(program.size);
   program.write(out);
+  return finish(out);
+}
+
+/** Bundle request JSON and seccomp filter → parts: set-up, started, delete, freeze, thaw, cgroup to kill, head of the state, warnings. */
+export function planBundle(pointer: usize, length: i32, filter: usize, filterSize: i32): i32 {
+  const request = input(pointer, length);
+  readBundle(request);
+  const setup = new ProgramWriter(architectureOf(request));
+  planBundleSetup(
+    setup,
+    request,
+    allWrites(request.child('spec'), request.child('facts')),
+    new Bytes(filter, filterSize),
+  );
+  const started = new ProgramWriter(architectureOf(request));
+  planBundleStarted(started, request);
+  const gone = new ProgramWriter(architectureOf(request));
+  planBundleDelete(gone, request);
+  const out = new ByteWriter(setup.size + 16384);
+  programPart(out, setup);
+  programPart(out, started);
+  programPart(out, gone);
+  for (let frozen = 1; frozen >= 0; frozen--) {
+    const freeze = new ProgramWriter(architectureOf(request));
+    planFreezes(freeze, request, frozen);
+    programPart(out, freeze);
+  }
+  textPart(out, cgroupToKill(request));
+  textPart(out, stateHead(request));
+  warningsPart(out);
+  return finish(out);
+}
+
+/** The same request with `process` → parts: program, warnings. */
+export function planBundleExec(pointer: usize, length: i32, filter: usize, filterSize: i32): i32 {
+  const request = input(pointer, length);
+  readBundle(request);
+  const program = new ProgramWriter(architectureOf(request));
+  planBundleExecOf(program, request, new Bytes(filter, filterSize));
+  const out = new ByteWriter(program.size + 256);
+  programPart(out, program);
+  warningsPart(out);
+  return finish(out);
+}
+
+/** The same request with `resources` → parts: program that changes the limits, warnings. */
+export function planBundleUpdate(pointer: usize, length: i32): i32 {
+  const request = input(pointer, length);
+  readBundle(request);
+  const program = new ProgramWriter(architectureOf(request));
+  planLimits(program, request);
+  const out = new ByteWriter(program.size + 256);
+  programPart(out, program);
+  warningsPart(out);
   return finish(out);
 }
 
@@ -203,9 +272,7 @@ export function planUpdate(pointer: usize, length: i32): i32 {
   planUpdateOf(program, request);
   const out = new ByteWriter(program.size + 256);
   programPart(out, program);
-  const notes = new ByteWriter(256);
-  for (let i = 0; i < warnings().length; i++) notes.cstring(warnings()[i]);
-  part(out, notes);
+  warningsPart(out);
   return finish(out);
 }
 

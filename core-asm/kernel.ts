@@ -25,6 +25,7 @@ export const CLONE_NEWNET: i64 = 0x40000000;
 
 // mount(2), umount2(2)
 export const MS_REC: i64 = 0x4000;
+export const MS_UNBINDABLE: i64 = 0x20000;
 export const MS_PRIVATE: i64 = 0x40000;
 export const MS_SLAVE: i64 = 0x80000;
 export const MS_SHARED: i64 = 0x100000;

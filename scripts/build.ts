@@ -71,6 +71,28 @@ const commandLine = await build({
 });
 if ('host/engine/engine.ts' in commandLine.metafile.inputs)
   throw new Error('The engine is in the command line: every command would pay for it');
+// The planner that the runtime's front starts, as one file too, and the Node to run it with: callers may have none in their path.
+await build({
+  absWorkingDir: root,
+  entryPoints: { planner: 'host/runtime/planner.ts' },
+  outdir: 'dist/runtime',
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20',
+  packages: 'external',
+  minifyWhitespace: true,
+  define: { 'import.meta.url': '__file' },
+  banner: { js: "const __file = require('node:url').pathToFileURL(__filename).href;" },
+});
+if (process.platform === 'linux') {
+  symlinkSync(process.execPath, join(root, 'dist/runtime/node'));
+  symlinkSync(
+    `gantry-runtime-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}`,
+    join(root, 'dist/runtime/gantry-runtime'),
+  );
+}
 cpSync(join(root, 'host/linux/systemd'), join(root, 'dist/systemd'), { recursive: true });
 writeFileSync(join(root, 'dist/cli/package.json'), '{"type":"commonjs"}\n');
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);

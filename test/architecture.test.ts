@@ -56,6 +56,7 @@ const allowed: Record<string, string[]> = {
     'host/paths',
     'core-asm/abi',
   ],
+  'host/runtime': ['host/linux', 'host/core', 'host/errors', 'host/types', 'host/plan-types', 'core-asm/abi'],
   'host/vm': [
     'host/backend',
     'host/machine',

@@ -22,6 +22,7 @@ export default defineConfig({
           root: 'test',
           include: [
             'linux/**/*.test.ts',
+            'runtime/**/*.test.ts',
             'api/**/*.test.ts',
             'clients/**/*.test.ts',
             'e2e/**/*.test.ts',

@@ -2,6 +2,7 @@
 import {
   OP_BPF_DEVICE,
   OP_CLOSE,
+  OP_FILL_CPUSET,
   OP_MAKE_CGROUP,
   OP_MKDIRAT,
   OP_OOM_EVENTS,
@@ -83,18 +84,46 @@ function writeFile(program: ProgramWriter, path: string, value: string): Program
 export function makeCgroups(program: ProgramWriter, places: CgroupPlaces, facts: Json): void {
   for (let i = 0; i < places.mounts.length; i++) {
     const mount = places.mounts[i];
-    const parts = places.parent.split('/');
-    let path = mount;
-    // A controller reaches a cgroup only through every one above it, and nobody else may have enabled it at the root.
-    if (places.unified) delegate(program, path, facts);
-    for (let j = 0; j < parts.length; j++) {
-      path += '/' + parts[j];
-      program.op(OP_MKDIRAT).imm(AT_FDCWD).str(path).imm(0o755).policy(POLICY_IGNORE).because('may be there already');
-      if (places.unified) delegate(program, path, facts);
-      if (mount == places.mountOf('cpuset') && !places.unified) fillCpuset(program, path, facts);
-    }
+    makeParents(program, places, mount, facts);
     program.op(OP_MAKE_CGROUP).str(places.directory(mount)).because('cgroup of the container');
     if (mount == places.mountOf('cpuset') && !places.unified) fillCpuset(program, places.directory(mount), facts);
+  }
+}
+
+/** What lies above the cgroup in one hierarchy. `inherit`: it may be somebody else's, whose cpusets stay as they are. */
+export function makeParents(
+  program: ProgramWriter,
+  places: CgroupPlaces,
+  mount: string,
+  facts: Json,
+  inherit: bool = false,
+): void {
+  const parts = places.parent.split('/');
+  let path = mount;
+  // A controller reaches a cgroup only through every one above it, and nobody else may have enabled it at the root.
+  if (places.unified) delegate(program, path, facts);
+  for (let j = 0; j < parts.length; j++) {
+    path += '/' + parts[j];
+    program.op(OP_MKDIRAT).imm(AT_FDCWD).str(path).imm(0o755).policy(POLICY_IGNORE).because('may be there already');
+    if (places.unified) delegate(program, path, facts);
+    if (mount != places.mountOf('cpuset') || places.unified) continue;
+    if (inherit) inheritCpuset(program, path);
+    else fillCpuset(program, path, facts);
+  }
+}
+
+function inheritCpuset(program: ProgramWriter, path: string): void {
+  program.op(OP_FILL_CPUSET).str(path).policy(POLICY_IGNORE).because('an empty cpuset cannot be joined');
+}
+
+/** What somebody has made already, a pod for instance, stays as it is. */
+export function makeForeignCgroups(program: ProgramWriter, places: CgroupPlaces, facts: Json): void {
+  for (let i = 0; i < places.mounts.length; i++) {
+    const mount = places.mounts[i];
+    makeParents(program, places, mount, facts, true);
+    const path = places.directory(mount);
+    program.op(OP_MKDIRAT).imm(AT_FDCWD).str(path).imm(0o755).policy(POLICY_IGNORE).because('cgroup of the container');
+    if (mount == places.mountOf('cpuset') && !places.unified) inheritCpuset(program, path);
   }
 }
 

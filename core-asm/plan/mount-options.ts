@@ -11,6 +11,7 @@ import {
   MS_PRIVATE,
   MS_SHARED,
   MS_SLAVE,
+  MS_UNBINDABLE,
 } from '../kernel';
 
 export class MountOptions {
@@ -23,7 +24,10 @@ export class MountOptions {
   loop: bool = false;
   /** The ids on disk are those of the container. */
   idmap: bool = false;
-  /** MS_PRIVATE, MS_SLAVE, MS_SHARED or 0. */
+  recursiveIdmap: bool = false;
+  /** A file system that is new begins with what lies under it (OCI: tmpcopyup). */
+  copyUp: bool = false;
+  /** MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE or 0. */
   propagation: i64 = 0;
   recursivePropagation: bool = false;
   /** "name" or "name=value" for fsconfig(2). */
@@ -49,21 +53,40 @@ export class MountOptions {
     else if (option == 'strictatime') this.attributes |= MOUNT_ATTR_STRICTATIME;
     else if (option == 'nodiratime') this.attributes |= MOUNT_ATTR_NODIRATIME;
     else if (option == 'nosymfollow') this.attributes |= MOUNT_ATTR_NOSYMFOLLOW;
+    else if (option == 'rnosuid') this.addRecursive(MOUNT_ATTR_NOSUID);
+    else if (option == 'rnodev') this.addRecursive(MOUNT_ATTR_NODEV);
+    else if (option == 'rnoexec') this.addRecursive(MOUNT_ATTR_NOEXEC);
+    else if (option == 'rnosymfollow') this.addRecursive(MOUNT_ATTR_NOSYMFOLLOW);
+    else if (option == 'tmpcopyup') this.copyUp = true;
     else if (option == 'relatime' || option == 'defaults' || option == 'async') return;
+    else if (option == 'atime' || option == 'diratime' || option == 'symfollow' || option == 'nostrictatime') return;
     else if (option == 'bind') this.bind = true;
     else if (option == 'rbind') this.bind = this.recursive = true;
     else if (option == 'loop') this.loop = true;
-    else if (option == 'idmap') this.idmap = true;
-    else if (!this.propagate(option)) this.data.push(option);
+    else if (option == 'idmap' || option == 'ridmap') {
+      this.idmap = true;
+      this.recursiveIdmap = option == 'ridmap';
+    } else if (!this.propagate(option)) this.data.push(option);
+  }
+
+  private addRecursive(attribute: i64): void {
+    this.attributes |= attribute;
+    this.recursiveAttributes = true;
   }
 
   private propagate(option: string): bool {
     const recursive = option.startsWith('r') && option != 'relatime';
-    const word = recursive ? option.substring(1) : option;
-    const flag = word == 'private' ? MS_PRIVATE : word == 'slave' ? MS_SLAVE : word == 'shared' ? MS_SHARED : 0;
+    const flag = propagationFlag(recursive ? option.substring(1) : option);
     if (flag == 0) return false;
     this.propagation = flag;
     this.recursivePropagation = recursive;
     return true;
   }
+}
+
+function propagationFlag(word: string): i64 {
+  if (word == 'private') return MS_PRIVATE;
+  if (word == 'slave') return MS_SLAVE;
+  if (word == 'shared') return MS_SHARED;
+  return word == 'unbindable' ? MS_UNBINDABLE : 0;
 }

@@ -4,6 +4,7 @@ import {
   OP_COPY_UP,
   OP_ENSURE_DIR,
   OP_ENSURE_FILE,
+  OP_ENSURE_LIKE,
   OP_FSCONFIG,
   OP_FSMOUNT,
   OP_FSOPEN,
@@ -208,9 +209,9 @@ export function appendMount(context: MountContext, mount: Json, cgroup: CgroupMo
   const type = mount.str('type');
   const target = mount.str('destination');
   const options = new MountOptions(mount.strings('options'));
-  if (type == 'cgroup') appendCgroup(context, target, options, cgroup);
+  if (type == 'cgroup' || (type == 'cgroup2' && cgroup.unified)) appendCgroup(context, target, options, cgroup);
   else if (options.bind || type == 'bind') appendBind(context, mount, options);
-  else if (type == 'overlay') appendImage(context, target, options.attributes);
+  else if (type == 'overlay' && !context.request.has('bundle')) appendImage(context, target, options.attributes);
   else {
     const fd = appendFileSystem(context, mount);
     context.program.op(OP_CLOSE).reg(fd);
@@ -225,6 +226,7 @@ export function appendFileSystem(context: MountContext, mount: Json): i32 {
   const options = new MountOptions(mount.strings('options'));
   let fd = context.sources.of(target);
   if (fd < 0) fd = newFileSystem(context.program, type, mount.str('source', type), options.data, options.attributes);
+  if (options.copyUp) copyUp(context, '', target, fd);
   place(context.program, fd, ensureDirectory(context, target), target);
   return fd;
 }
@@ -242,9 +244,12 @@ function appendBind(context: MountContext, mount: Json, options: MountOptions): 
     if (tree >= 0) setAttributes(program, tree, options); // Only now: it may become read-only.
   }
   if (tree < 0) tree = openSource(program, mount, detail, options);
-  const place = isDirectory
-    ? ensureDirectory(context, target)
-    : program.op(OP_ENSURE_FILE).reg(context.root).str(target).imm(0o644).into();
+  // Of a bundle nobody has looked at the sources.
+  const place = context.request.has('bundle')
+    ? program.op(OP_ENSURE_LIKE).reg(context.root).str(target).reg(tree).into()
+    : isDirectory
+      ? ensureDirectory(context, target)
+      : program.op(OP_ENSURE_FILE).reg(context.root).str(target).imm(0o644).into();
   attach(program, tree, place, source + ' on ' + target);
 }
 
@@ -274,7 +279,7 @@ function appendImage(context: MountContext, target: string, attributes: i64): vo
   attach(program, tree, ensureDirectory(context, target), 'an image on ' + target);
 }
 
-/** A new volume starts with what the image has at its target; `tree`: its register where it is open, with the container's ids. */
+/** A new volume, or file system of tmpcopyup, starts with what the root has at its target; `tree`: its register where it is open, with the container's ids. */
 function copyUp(context: MountContext, source: string, target: string, tree: i32): void {
   const program = context.program;
   const directory = directoryFlag(context.request.child('facts').str('architecture'));

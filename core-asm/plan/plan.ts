@@ -150,7 +150,7 @@ function supervise(program: ProgramWriter, request: Json): void {
 }
 
 /** In the launcher: joins others' namespaces, and the time namespace whose offsets must stand before anyone is in it. Returns the clone flags. */
-function enterNamespaces(program: ProgramWriter, linux: Json): i64 {
+export function enterNamespaces(program: ProgramWriter, linux: Json): i64 {
   const namespaces = linux.list('namespaces');
   let flags: i64 = 0;
   for (let i = 0; i < namespaces.length; i++) {

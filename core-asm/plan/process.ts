@@ -89,7 +89,7 @@ export function confine(program: ProgramWriter, profile: string, facts: Json): v
   if (profile == DEFAULT_PROFILE) program.policy(POLICY_IGNORE);
 }
 
-function limits(program: ProgramWriter, process: Json): void {
+export function limits(program: ProgramWriter, process: Json): void {
   const rlimits = process.list('rlimits');
   for (let i = 0; i < rlimits.length; i++) {
     const name = rlimits[i].str('type').substring(7).toLowerCase();
@@ -107,14 +107,14 @@ function limits(program: ProgramWriter, process: Json): void {
   }
 }
 
-function seccomp(program: ProgramWriter, filter: Bytes, flags: i32): void {
+export function seccomp(program: ProgramWriter, filter: Bytes, flags: i32): void {
   program.op(OP_SECCOMP).buffer(filter).imm(flags).because('system calls that the container may make');
 }
 
-const SYS_ADMIN: u64 = 1 << 21;
+export const SYS_ADMIN: u64 = 1 << 21;
 
 /** Ids; capabilities of `keep` are held over the change: the filter needs CAP_SYS_ADMIN. */
-function becomeUser(program: ProgramWriter, process: Json, keep: u64): void {
+export function becomeUser(program: ProgramWriter, process: Json, keep: u64): void {
   const user = process.child('user');
   const groups = user.list('additionalGids');
   const list = new ByteWriter(groups.length * 4 + 4);
@@ -131,7 +131,13 @@ function becomeUser(program: ProgramWriter, process: Json, keep: u64): void {
   if (keep != 0) capsetMasks(program, keep, keep, 0, 'the filter needs CAP_SYS_ADMIN');
 }
 
-function capsetMasks(program: ProgramWriter, effective: u64, permitted: u64, inheritable: u64, reason: string): void {
+export function capsetMasks(
+  program: ProgramWriter,
+  effective: u64,
+  permitted: u64,
+  inheritable: u64,
+  reason: string,
+): void {
   const all: u64 = ((<u64>1) << (LAST_CAPABILITY + 1)) - 1;
   const header = new ByteWriter(8);
   header.u32(CAPABILITY_VERSION_3);
@@ -145,7 +151,7 @@ function capsetMasks(program: ProgramWriter, effective: u64, permitted: u64, inh
   program.op(OP_CAPSET).struct(header.view()).struct(data.view()).because(reason);
 }
 
-function capset(program: ProgramWriter, capabilities: Json): void {
+export function capset(program: ProgramWriter, capabilities: Json): void {
   const inheritable = capabilityMask(capabilities.strings('inheritable'), 'capabilities.inheritable');
   const ambient = capabilityMask(capabilities.strings('ambient'), 'capabilities.ambient');
   capsetMasks(
@@ -160,13 +166,13 @@ function capset(program: ProgramWriter, capabilities: Json): void {
       program.op(OP_PRCTL).imm(PR_CAP_AMBIENT).imm(PR_CAP_AMBIENT_RAISE).imm(number).imm(0).imm(0);
 }
 
-function listOf(values: string[]): Bytes {
+export function listOf(values: string[]): Bytes {
   const out = new ByteWriter(256);
   for (let i = 0; i < values.length; i++) out.cstring(values[i]);
   return out.view();
 }
 
-function execute(program: ProgramWriter, process: Json): void {
+export function execute(program: ProgramWriter, process: Json): void {
   const args = process.strings('args');
   program
     .op(OP_EXECVE)

@@ -84,7 +84,8 @@ export function openRoot(program: ProgramWriter, request: Json): i32 {
 export function mountRoot(program: ProgramWriter, request: Json): i32 {
   const rootfs = request.child('rootfs');
   const facts = request.child('facts');
-  const place = request.child('paths').str('emptyDirectory');
+  // A bundle's root on itself: hooks look for it there.
+  const place = request.has('bundle') ? rootfs.strings('lower')[0] : request.child('paths').str('emptyDirectory');
   if (rootfs.has('upper') && !takesLayersOneByOne(facts))
     return mountOverlayOn(program, place, rootfs, facts.str('architecture'));
   const root = openRoot(program, request);
@@ -114,16 +115,18 @@ export function populateRoot(program: ProgramWriter, root: i32, spec: Json, requ
     program.op(OP_CLOSE).reg(directory);
     program.free(directory);
   }
-  const cwd = spec.child('process').str('cwd');
-  if (cwd != '/') {
-    const made = program.op(OP_ENSURE_DIR).reg(root).str(cwd).imm(0o755).imm(-1).imm(-1).into();
-    program.because('the working directory is made where missing');
-    program.op(OP_CLOSE).reg(made);
-    program.free(made);
-  }
+  ensureWorkingDirectory(program, root, spec.child('process').str('cwd'));
 }
 
-const DEVICES = '/dev';
+export function ensureWorkingDirectory(program: ProgramWriter, root: i32, cwd: string): void {
+  if (cwd == '/') return;
+  const made = program.op(OP_ENSURE_DIR).reg(root).str(cwd).imm(0o755).imm(-1).imm(-1).into();
+  program.because('the working directory is made where missing');
+  program.op(OP_CLOSE).reg(made);
+  program.free(made);
+}
+
+export const DEVICES = '/dev';
 
 const LINKS: StaticArray<string> = [
   '/proc/self/fd',
@@ -141,7 +144,7 @@ const LINKS: StaticArray<string> = [
 ];
 
 /** @param directory register of /dev itself: what lies right in it is made without a walk from the root. */
-function makeDevices(context: MountContext, linux: Json, directory: i32): void {
+export function makeDevices(context: MountContext, linux: Json, directory: i32): void {
   const program = context.program;
   const root = context.root;
   const devices = linux.list('devices');

@@ -24,6 +24,7 @@ import { Json } from '../json';
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
+  AT_RECURSIVE,
   CLONE_NEWNS,
   CLONE_NEWUSER,
   MOUNT_ATTR_IDMAP,
@@ -60,7 +61,7 @@ import { ProgramWriter } from './program';
 import { cutPropagation, makeNode, openRoot } from './rootfs';
 
 /** Where in a program's data the attributes of an idmapped mount lie; the fd of the namespace is written into them. */
-class Mapping {
+export class Mapping {
   private attributes: i32;
 
   constructor(
@@ -76,12 +77,12 @@ class Mapping {
       .because('whose maps the mounts below get');
   }
 
-  apply(tree: i32, reason: string, policy: i32 = POLICY_FAIL): void {
+  apply(tree: i32, reason: string, policy: i32 = POLICY_FAIL, recursive: bool = false): void {
     this.program
       .op(OP_MOUNT_SETATTR)
       .reg(tree)
       .str('')
-      .imm(AT_EMPTY_PATH)
+      .imm(AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0))
       .pointer(this.attributes)
       .imm(32)
       .policy(policy)
@@ -212,7 +213,8 @@ function prepareMount(
     }
     // The engine's own files may lie in a tmpfs, whose ids can be mapped since Linux 6.3: before, they can only be read.
     const own = isNetworkFile(request.child('paths'), mount.str('source'));
-    if (options.idmap) mapping.apply(tree, 'its ids are those of the container', own ? POLICY_IGNORE : POLICY_FAIL);
+    if (options.idmap && !mount.has('uidMappings'))
+      mapping.apply(tree, 'its ids are those of the container', own ? POLICY_IGNORE : POLICY_FAIL);
   } else if (showsForeign(type, spec.child('linux'))) {
     if (type == 'cgroup') openCgroups(program, request, target, options, sources);
     else sources.put(target, newFileSystem(program, type, mount.str('source', type), options.data, options.attributes));
@@ -274,7 +276,8 @@ function openMappedRoot(program: ProgramWriter, request: Json, mapping: Mapping,
   const lower = rootfs.strings('lower');
   if (!rootfs.has('upper')) {
     const tree = openRoot(program, request);
-    mapping.apply(tree, 'the root belongs to root of the container');
+    // Whoever made a bundle has given its files to the container's ids.
+    if (!request.has('bundle')) mapping.apply(tree, 'the root belongs to root of the container');
     return tree;
   }
   for (let i = 0; i < lower.length; i++) cover(program, lower[i], mapping);

@@ -52,7 +52,8 @@ function v1Writes(writes: CgroupWrite[], resources: Json, features: string[]): v
   put(writes, 'cpu', 'cpu.rt_runtime_us', cpu, 'realtimeRuntime');
   if (cpu.str('cpus') != '') writes.push(new CgroupWrite('cpuset', 'cpuset.cpus', cpu.str('cpus')));
   if (cpu.str('mems') != '') writes.push(new CgroupWrite('cpuset', 'cpuset.mems', cpu.str('mems')));
-  put(writes, 'pids', 'pids.max', resources.child('pids'), 'limit');
+  if (resources.child('pids').has('limit'))
+    writes.push(new CgroupWrite('pids', 'pids.max', limitText(resources.child('pids').int('limit'))));
   blkioWrites(writes, resources.child('blockIO'), features);
   const huge = resources.list('hugepageLimits');
   for (let i = 0; i < huge.length; i++)

@@ -81,6 +81,7 @@ export function filterFlags(names: string[]): i32 {
   for (let i = 0; i < names.length; i++) {
     if (names[i] == 'SECCOMP_FILTER_FLAG_LOG') flags |= 2;
     else if (names[i] == 'SECCOMP_FILTER_FLAG_SPEC_ALLOW') flags |= 4;
+    else if (names[i] == 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV') flags |= 32;
     else if (names[i] != 'SECCOMP_FILTER_FLAG_TSYNC') refuse('SECCOMP_FLAG', 'flags', names[i]);
   }
   return flags;

@@ -17,6 +17,9 @@ export const ARCH_ARM: u32 = 0x40000028;
 /** Numbers of x32 calls carry this bit under AUDIT_ARCH_X86_64. */
 export const X32_BIT: u32 = 0x40000000;
 
+/** Leaves the call to who has the filter's listener (seccomp_unotify(2)). */
+export const NOTIFY = 'SCMP_ACT_NOTIFY';
+
 /** seccomp(2) return value of an OCI action. */
 export function actionValue(name: string, errno: i64, field: string): u32 {
   if (name == 'SCMP_ACT_ALLOW') return 0x7fff0000;
@@ -25,6 +28,7 @@ export function actionValue(name: string, errno: i64, field: string): u32 {
   if (name == 'SCMP_ACT_KILL_PROCESS') return 0x80000000;
   if (name == 'SCMP_ACT_TRAP') return 0x00030000;
   if (name == 'SCMP_ACT_LOG') return 0x7ffc0000;
+  if (name == NOTIFY) return 0x7fc00000;
   if (name == 'SCMP_ACT_TRACE') return 0x7ff00000 | <u32>(errno & 0xffff);
   refuse('SECCOMP_ACTION', field, name);
   return 0;

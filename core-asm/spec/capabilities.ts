@@ -71,6 +71,14 @@ export function capabilityMask(names: string[], field: string): u64 {
   return mask;
 }
 
+/** Those of the names that this host can give; what no kernel knows is not among them. */
+export function availableOnly(names: string[], available: string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < names.length; i++)
+    if (numberOf(names[i]) >= 0 && available.includes(names[i])) kept.push(names[i]);
+  return kept;
+}
+
 /** Names of a mask, "CAP_…", in the kernel's order. */
 export function capabilityNames(mask: u64): string[] {
   const names: string[] = [];

@@ -26,6 +26,13 @@ export function namespaceFlag(type: string): i64 {
   return 0;
 }
 
+/** The namespace's entry; null where the container has the host's. */
+export function namespaceOf(spec: Json, type: string): Json | null {
+  const namespaces = spec.child('linux').list('namespaces');
+  for (let i = 0; i < namespaces.length; i++) if (namespaces[i].str('type') == type) return namespaces[i];
+  return null;
+}
+
 /** Name under /proc/PID/ns. */
 export function namespaceFile(type: string): string {
   if (type == 'network') return 'net';

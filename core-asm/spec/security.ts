@@ -70,6 +70,10 @@ export function specifyPaths(linux: Json, host: Json, unconfined: bool): void {
 const IPC_SYSCTLS =
   ',kernel.msgmax,kernel.msgmnb,kernel.msgmni,kernel.sem,kernel.shmall,kernel.shmmax,kernel.shmmni,kernel.shm_rmid_forced,';
 
+export function isIpcSysctl(name: string): bool {
+  return IPC_SYSCTLS.indexOf(',' + name + ',') >= 0;
+}
+
 const PING_GROUPS = 'net.ipv4.ping_group_range';
 
 /** Only namespaced sysctls of namespaces that are the container's own, as docker's client documentation says. */
@@ -88,7 +92,7 @@ export function specifySysctls(request: Json, user: UserNamespace): Json {
     const name = given.keys[i];
     if (name.startsWith('net.')) {
       if (!ownNetwork) refuse('SYSCTL_HOST_NETWORK', 'sysctls', name);
-    } else if (name.startsWith('fs.mqueue.') || IPC_SYSCTLS.indexOf(',' + name + ',') >= 0) {
+    } else if (name.startsWith('fs.mqueue.') || isIpcSysctl(name)) {
       if (host.str('ipcMode') == 'host') refuse('SYSCTL_HOST_IPC', 'sysctls', name);
     } else refuse('SYSCTL_NOT_NAMESPACED', 'sysctls', name);
     if (name.indexOf('..') >= 0) refuse('SYSCTL_NOT_NAMESPACED', 'sysctls', name);

@@ -48,11 +48,13 @@ const rules: Rule[] = [
       child.find((op, index) => {
         if (op.name !== 'move_mount') return false;
         const target = op.operands[2];
+        // --no-pivot: the root over the host's, which is left at once.
+        if (child[index + 1]?.name === 'chroot') return false;
         // The root itself, before anything is below it.
         if (target?.kind !== 'register') return child.slice(0, index).some(({ name }) => name.startsWith('ensure_'));
         const maker = child.slice(0, index).findLast((other) => other.destination === target.register);
         return (
-          !['ensure_dir', 'ensure_file', 'open_in_root'].includes(maker?.name ?? '') ||
+          !['ensure_dir', 'ensure_file', 'ensure_like', 'open_in_root'].includes(maker?.name ?? '') ||
           text(op, 3) !== '' ||
           ((number(op, 4) ?? 0n) & MOVE_MOUNT_T_EMPTY_PATH) === 0n
         );

@@ -44,6 +44,10 @@ define(abi.OP_SETGROUPS, 'setgroups', 'id');
 define(abi.OP_UMASK, 'umask', 'o');
 define(abi.OP_KEYCTL, 'keyctl', 'isiii');
 define(abi.OP_PIDFD_OPEN, 'pidfd_open', 'px');
+define(abi.OP_SETSID, 'setsid', '');
+define(abi.OP_CHROOT, 'chroot', 's');
+define(abi.OP_IOPRIO_SET, 'ioprio_set', 'iix');
+define(abi.OP_SCHED_SETATTR, 'sched_setattr', 'idi');
 define(abi.OP_LAUNCH, 'launch', 'jx');
 define(abi.OP_PARK, 'park', '');
 define(abi.OP_CLONE, 'clone', 'jcf');
@@ -93,6 +97,14 @@ define(abi.OP_RESOLVER, 'resolver', 'ssi');
 define(abi.OP_INODE_FLAGS, 'inode_flags', 'sx');
 define(abi.OP_USER_NAMESPACE, 'user_namespace', 'bnbn');
 define(abi.OP_OWN_STDIO, 'own_stdio', 'ii');
+define(abi.OP_HOOK_STATE, 'hook_state', 'bns');
+define(abi.OP_HOOK, 'hook', 'sanani');
+define(abi.OP_AWAIT_START, 'await_start', '');
+define(abi.OP_FIND_EXECUTABLE, 'find_executable', 'san');
+define(abi.OP_ENSURE_LIKE, 'ensure_like', 'fsf');
+define(abi.OP_SEND_LISTENER, 'send_listener', 'f');
+define(abi.OP_HOME, 'home', 'i');
+define(abi.OP_FILL_CPUSET, 'fill_cpuset', 's');
 
 /** @returns the shape of an op; undefined for a code that this version does not know. */
 export function opShape(code: number): OpShape | undefined {

@@ -10,6 +10,7 @@ import type { ContainerConfig, Resources } from '../types.ts';
 import type { ArchiveRequest, ExecRequest, HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
 import { callCore } from './core.ts';
 import { lintPlan } from './lint.ts';
+import { partsOf } from './parts.ts';
 import { idName, type PlannedPart, planByTemplate, slotName, type Templates } from './plan-templates.ts';
 import { readProgram } from './program.ts';
 import { type SeccompFilter, seccompFilter } from './seccomp.ts';
@@ -22,18 +23,6 @@ function encode(value: unknown): Uint8Array {
   return encoder.encode(JSON.stringify(value));
 }
 
-/** Splits "u32 length, bytes" parts. */
-function parts(bytes: Uint8Array): Uint8Array[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const found: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const length = view.getUint32(at, true);
-    found.push(bytes.subarray(at + 4, at + 4 + length));
-    at += 4 + length;
-  }
-  return found;
-}
-
 /**
  * Plans a container: its spec, its programs and its limits. Runs nothing.
  * @throws {GantryError} with the core's reason; PLAN_REFUSED where a lint rule is violated.
@@ -43,7 +32,7 @@ export function planContainer(request: PlanRequest): Plan {
   const { facts, ...rest } = request;
   const text = `{"facts":${factsText(facts)},${JSON.stringify({ ...rest, seccompFlags: seccomp.flags }).slice(1)}`;
   const plan = (input: string): Uint8Array[] => {
-    const planned = parts(callCore('planContainer', encoder.encode(input), seccomp.filter));
+    const planned = partsOf(callCore('planContainer', encoder.encode(input), seccomp.filter));
     lintPlan(planned[0]!);
     return planned;
   };
@@ -157,7 +146,7 @@ export function planPool(
 ): { program: Uint8Array; teardown: Uint8Array } {
   const container = { ...emptyHost, host: { cgroupParent } };
   const request = `{"facts":${factsText(facts)},"id":"${slot}","container":${JSON.stringify(container)}}`;
-  const plan = (input: string): Uint8Array[] => parts(callCore('planSlot', encoder.encode(input)));
+  const plan = (input: string): Uint8Array[] => partsOf(callCore('planSlot', encoder.encode(input)));
   const planned = planByTemplate(slots, request, [slotName(slot)], plan);
   return { program: planned(0), teardown: planned(1) };
 }
@@ -209,7 +198,7 @@ export interface UpdateRequest {
  */
 export function planUpdate({ cgroupParent, ...request }: UpdateRequest): { program: Uint8Array; warnings: string[] } {
   const container = { host: { cgroupParent } };
-  const [program, warnings] = parts(callCore('planUpdate', encode({ ...request, container })));
+  const [program, warnings] = partsOf(callCore('planUpdate', encode({ ...request, container })));
   return { program: program!, warnings: warningSentences(decoder.decode(warnings)) };
 }
 

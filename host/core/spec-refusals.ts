@@ -1,5 +1,6 @@
 // Refusals of core-asm/spec, core-asm/seccomp and core-asm/network as sentences.
 import type { Refusal } from './refusal.ts';
+import { bundleRefusals } from './bundle-refusals.ts';
 import { userNamespaceRefusals } from './user-namespace-refusals.ts';
 
 const invalid = (message: Refusal['message'], hint?: Refusal['hint']): Refusal =>
@@ -20,6 +21,7 @@ export const specRefusals: Record<string, Refusal> = {
   JOIN_NOT_RUNNING: invalid((field, value) => `Cannot use "${value}" as ${field}: that container is not running`),
   NAMESPACE_MODE: invalid((field, value) => `Cannot read ${field} "${value}"`, 'private, host or container:NAME'),
   ...userNamespaceRefusals,
+  ...bundleRefusals,
   NO_TIME_NAMESPACE: unsupported(() => 'Cannot set the time offset: this kernel has no time namespaces'),
   TIME_OFFSET: invalid(
     (_field, value) => `Cannot read the time offset "${value}"`,

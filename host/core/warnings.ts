@@ -4,6 +4,9 @@ const sentences: Record<string, (field: string, value: string, became: string) =
     `The ulimit ${name} of ${value === '-1' ? 'unlimited' : value} is set to ${most}: raising it further needs CAP_SYS_RESOURCE, which gantry does not have here`,
   OOM_SCORE_CLAMPED: (_field, value, floor) =>
     `The OOM score adjustment of ${value} is set to ${floor}: lowering it further needs CAP_SYS_RESOURCE, which gantry does not have here`,
+  CAPABILITY_LEFT_OUT: (_field, value) =>
+    `The capability "${value}" is left out: gantry does not have it here, or the kernel does not know it`,
+  BUNDLE_UNKNOWN_FIELD: (field) => `The field "${field}" of config.json is not known, and does nothing`,
   // Docker's words: its clients' users know them.
   NO_WEIGHT: () => 'Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.',
   NO_WEIGHT_DEVICE: () =>

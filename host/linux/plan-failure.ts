@@ -1,5 +1,5 @@
 // (op, errno, phase) → the error that a user reads, by looking the op up in the very program that was sent.
-import { PHASE_TEARDOWN, PHASE_VALIDATE } from '../../core-asm/abi.ts';
+import { HOOK_EXITED, PHASE_TEARDOWN, PHASE_VALIDATE } from '../../core-asm/abi.ts';
 import { type Op, type Program, readProgram } from '../core/program.ts';
 import { type ErrorCode, GantryError } from '../errors.ts';
 import { errnoName, errnoText } from './errno.ts';
@@ -15,13 +15,14 @@ export function planFailure(bytes: Uint8Array, failure: Failure): GantryError {
       hint: 'Executor and planning core do not fit: build both again with "npm run build"',
       details,
     });
-  if (op.name === 'execve') return execFailure(op, failure, details);
+  if (op.name === 'execve' || op.name === 'find_executable') return execFailure(op, failure, details);
   if (op.name === 'chdir' && ['ENOENT', 'ENOTDIR', 'EACCES'].includes(details.errno))
     return new GantryError(
       'PLAN_FAILED',
       `Cannot enter the working directory "${strings(op)[0] ?? ''}": ${errnoText(failure.errno)} (op ${failure.op})`,
       { hint: 'Choose a directory of the image with -w, and a user who may enter it', details },
     );
+  if (op.name === 'hook') return hookFailure(op, failure, details);
   const message = `Cannot ${action(op, program)}: ${errnoText(failure.errno)} (${position(op)})`;
   if (details.errno === 'ENOSPC' && ['clone', 'unshare', 'user_namespace'].includes(op.name))
     return new GantryError('PLAN_FAILED', message, {
@@ -92,6 +93,23 @@ function named(op: Op | undefined): string {
 
 function position(op: Op): string {
   return op.note === '' ? `op ${op.index}` : `op ${op.index}: ${op.note}`;
+}
+
+function hookFailure(op: Op, { errno }: Failure, details: { op: number; errno: string }): GantryError {
+  const [path = ''] = strings(op);
+  const status = errno - HOOK_EXITED;
+  const reason =
+    details.errno === 'ETIMEDOUT'
+      ? 'it took longer than its timeout'
+      : status >= 256
+        ? `signal ${status - 256} killed it`
+        : status > 0
+          ? `it exited with status ${status}`
+          : errnoText(errno);
+  return new GantryError('PLAN_FAILED', `Cannot run the ${op.note} hook "${path}": ${reason}`, {
+    hint: 'What the hook wrote is in the log; 127 without a word says that the program is not there',
+    details,
+  });
 }
 
 /** Docker's clients tell exit status 126 and 127 by these phrases. */

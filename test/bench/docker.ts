@@ -8,6 +8,8 @@ export interface Docker {
   /** For DOCKER_HOST. */
   host: string;
   socket: string;
+  /** Of the containerd that it has started. */
+  containerd: string;
   close(): Promise<void>;
 }
 
@@ -30,7 +32,11 @@ function removeCgroup(path: string): void {
 export async function startDocker(
   archive: string,
   say: (text: string) => void,
-  { ownNetwork = true, inMemory = false } = {},
+  {
+    ownNetwork = true,
+    inMemory = false,
+    more = [],
+  }: { ownNetwork?: boolean; inMemory?: boolean; more?: string[] } = {},
 ): Promise<Docker | undefined> {
   if (!existsSync('/usr/sbin/dockerd')) {
     say('dockerd is not installed (Debian: docker.io): its ratios are left out');
@@ -42,7 +48,7 @@ export async function startDocker(
   const pidFile = join(directory, 'docker.pid');
   const options = [
     ...['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', pidFile],
-    ...['--host', host, '--storage-driver', 'overlay2', '--cgroup-parent', `/${CGROUP}`],
+    ...['--host', host, '--storage-driver', 'overlay2', '--cgroup-parent', `/${CGROUP}`, ...more],
   ];
   const words = ['sh', '-c', 'ip link set lo up; exec dockerd "$@"', 'sh', ...options];
   const [program = '', ...rest] = [...(ownNetwork ? ['unshare', '-n'] : []), ...words];
@@ -70,5 +76,5 @@ export async function startDocker(
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   execFileSync('docker', ['load', '-q', '-i', archive], { env, stdio: 'ignore' });
-  return { host, socket, close };
+  return { host, socket, containerd: join(directory, 'exec/containerd/containerd.sock'), close };
 }

@@ -4,7 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export type Runtime = 'runc' | 'crun';
+export type Runtime = 'runc' | 'crun' | 'gantry-runtime';
+
+/** As it was built. */
+export const runtimeProgram = join(import.meta.dirname, '../../dist/runtime/gantry-runtime');
 
 export function whyNoRuntimes(): string {
   const missing = ['runc', 'crun'].filter((name) => spawnSync(name, ['--version']).error !== undefined);
@@ -31,7 +34,7 @@ export function runBundle(runtime: Runtime, spec: Record<string, unknown>, tree:
   const hide = existsSync('/sys/fs/cgroup/unified') && runtime === 'crun' ? 'umount /sys/fs/cgroup/unified && ' : '';
   const cgroups = runtime === 'crun' ? '--cgroup-manager=cgroupfs' : '';
   const bind = `mount --bind ${tree} ${directory}/rootfs && `;
-  const script = `${hide}${bind}exec ${runtime} --root ${directory}/state ${cgroups} run --bundle ${directory} ${name} </dev/null`;
+  const script = `${hide}${bind}exec ${runtime === 'gantry-runtime' ? runtimeProgram : runtime} --root ${directory}/state ${cgroups} run --bundle ${directory} ${name} </dev/null`;
   const { status, stdout, stderr } = spawnSync('unshare', ['-m', '--propagation', 'private', 'sh', '-c', script], {
     encoding: 'utf8',
   });

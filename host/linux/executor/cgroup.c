@@ -216,3 +216,25 @@ bool oom_happened(int fd) {
     const char *found = strstr(text, "oom_kill ");
     return found && atol(found + 9) > 0;
 }
+
+// An empty set cannot be joined; one that somebody has filled stays as it is.
+static int64_t fill_from_above(const char *path, const char *file) {
+    char name[4096], above[4096], value[4096];
+    if (snprintf(name, sizeof name, "%s/%s", path, file) >= (int)sizeof name ||
+        snprintf(above, sizeof above, "%s/../%s", path, file) >= (int)sizeof above)
+        return -ENAMETOOLONG;
+    int own = open(name, O_RDWR | O_CLOEXEC), parent = open(above, O_RDONLY | O_CLOEXEC);
+    int64_t result = own < 0 || parent < 0 ? -errno : read(own, value, sizeof value);
+    if (result >= 0 && result <= 1 && (result = read(parent, value, sizeof value)) > 0)
+        result = result_of(write(own, value, (size_t)result));
+    if (own >= 0)
+        close(own);
+    if (parent >= 0)
+        close(parent);
+    return result < 0 ? result : 0;
+}
+
+int64_t op_fill_cpuset(const char *path) {
+    int64_t result = fill_from_above(path, "cpuset.cpus");
+    return result ? result : fill_from_above(path, "cpuset.mems");
+}

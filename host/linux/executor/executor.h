@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "abi.h"
 
@@ -30,7 +31,7 @@ struct program {
 };
 
 // One message on the status socket, from L or C to S.
-enum { REPORT_CLONED = 1, REPORT_FAILED, REPORT_WARNED, REPORT_TERMINAL, REPORT_PARKED, REPORT_RELEASED };
+enum { REPORT_CLONED = 1, REPORT_FAILED, REPORT_WARNED, REPORT_TERMINAL, REPORT_PARKED, REPORT_RELEASED, REPORT_LISTENER };
 struct report {
     uint32_t kind;
     uint32_t op;
@@ -71,6 +72,13 @@ struct runner {
     pid_t compressing;
     uint32_t supervise;
     bool launched;
+    // For the runtime: fds 0-2 are the caller's, and as many above survive; the socket that `start` connects to, and it.
+    bool own_stdio;
+    unsigned preserved;
+    int start_socket, starter, seccomp_listener;
+    char *hook_state, *hook_status, *home;
+    pid_t hook_pid;
+    void (*say)(const char *text);
     void (*warn)(struct runner *, uint32_t op, int error);
 };
 
@@ -101,7 +109,17 @@ int64_t op_release(struct runner *runner);
 int64_t op_own_stdio(struct runner *runner, uid_t uid, gid_t gid);
 int64_t op_stdio(struct runner *runner, int root);
 int64_t op_open_terminal(int root, const char *path, int rows, int columns);
-int64_t op_execve(const char *file, char *args, size_t args_length, char *env, size_t env_length);
+int64_t op_execve(const struct runner *runner, const char *file, char *args, size_t args_length, char *env, size_t env_length);
+char **list_of(char *bytes, size_t length);
+// start.c
+int64_t op_await_start(struct runner *runner);
+void tell_starter(const struct runner *runner, uint32_t op, int32_t error, int fd);
+int64_t op_send_listener(struct runner *runner, uint32_t index, int fd);
+int64_t op_find_executable(const char *file, char *env, size_t env_length);
+int64_t op_home(struct runner *runner, uid_t uid);
+// hook.c
+int64_t op_hook_state(struct runner *runner, const char *state, size_t length, const char *status);
+int64_t op_hook(struct runner *runner, const char *file, char *args, size_t args_length, char *env, size_t env_length, int64_t timeout);
 // userns.c
 int64_t op_user_namespace(const char *uids, size_t uids_length, const char *gids, size_t gids_length);
 // files.c
@@ -112,6 +130,7 @@ int64_t op_write_lines(int directory, const char *path, const char *data, size_t
 int64_t op_write_proc(const char *path, const char *data, size_t length);
 int64_t op_write_sysctl(int root, const char *path, const char *data, size_t length);
 int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, bool directory);
+int64_t op_ensure_like(int root, const char *path, int like);
 int64_t op_replace_in_root(int root, const char *path, const char *target, mode_t mode, dev_t device, int uid, int gid);
 int64_t op_mask(int root, const char *path, int empty);
 int64_t op_read_only_path(int root, const char *path);
@@ -124,6 +143,7 @@ int64_t op_copy_up(int source, int target);
 int64_t op_loop_device(const char *path, uint32_t flags, char *name, size_t length);
 // cgroup.c
 int64_t op_make_cgroup(const char *path);
+int64_t op_fill_cpuset(const char *path);
 int64_t op_remove_cgroup(const char *path);
 int64_t op_sweep_cgroups(const char *parent);
 int64_t op_kill_cgroup(const char *path, int signal);
@@ -155,6 +175,9 @@ pid_t compress_log(const char *path);
 int64_t op_log_buffer(struct runner *runner, uint64_t limit);
 bool hold_output(struct runner *runner, int stream, const char *data, size_t length);
 void write_rest(void);
+// own_copy.c
+bool runs_from_copy(void);
+void leave_file(char **argv);
 // confine.c
 void confine_to(const char *directory);
 void confine_here(void);

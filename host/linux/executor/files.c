@@ -168,6 +168,14 @@ int64_t op_ensure(int root, const char *path, mode_t mode, int uid, int gid, boo
     return ensure(root, path, (struct making){mode, uid, gid, directory}, 0);
 }
 
+int64_t op_ensure_like(int root, const char *path, int like) {
+    struct stat info;
+    if (fstat(like, &info))
+        return -errno;
+    bool directory = S_ISDIR(info.st_mode);
+    return ensure(root, path, (struct making){directory ? 0755 : 0644, -1, -1, directory}, 0);
+}
+
 static int64_t make_entry(int parent, const char *name, const char *target, mode_t mode, dev_t device) {
     if (target)
         return result_of(symlinkat(target, parent, name));

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -128,6 +129,8 @@ static int64_t await_report(struct runner *runner) {
             runner->warn(runner, report.op, report.value);
         else if (report.kind == REPORT_TERMINAL)
             runner->terminal = fd; // C may be there before L says that it cloned it.
+        else if (report.kind == REPORT_LISTENER)
+            runner->seccomp_listener = fd;
         else if (report.kind == REPORT_FAILED) {
             runner->failed_op = report.op;
             return -report.value;
@@ -210,6 +213,7 @@ int64_t op_clone(struct runner *runner, uint32_t index) {
     signal(SIGPIPE, SIG_DFL); // Ignored by S; what is ignored stays so over execve(2).
     int error = run_range(runner, index + 1, index + 1 + (uint32_t)op->operand[0]);
     send_report(runner, REPORT_FAILED, runner->failed_op, error, -1);
+    tell_starter(runner, runner->failed_op, error, -1);
     _exit(127);
 }
 
@@ -258,9 +262,14 @@ int64_t op_stdio(struct runner *runner, int root) {
 // In L, with the host's privileges: a process that is not root opens /dev/stdout by its owner's permission.
 int64_t op_own_stdio(struct runner *runner, uid_t uid, gid_t gid) {
     int pipes[] = {runner->channels.in[0], runner->channels.out[1], runner->channels.err[1]};
-    for (size_t i = 0; i < sizeof pipes / sizeof *pipes; i++)
-        if (fchown(pipes[i], uid, gid))
+    struct stat info;
+    for (int i = 0; i < 3; i++) {
+        // What the caller gave: its pipes only. Its files and /dev/null are not the container's (runtime-spec says nothing).
+        if (runner->own_stdio && (fstat(i, &info) || !(S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode))))
+            continue;
+        if (fchown(runner->own_stdio ? i : pipes[i], uid, gid) && !runner->own_stdio)
             return -errno;
+    }
     return 0;
 }
 
@@ -282,11 +291,11 @@ int64_t op_open_terminal(int root, const char *path, int rows, int columns) {
     return master;
 }
 
-static char **list_of(char *bytes, size_t length) {
+char **list_of(char *bytes, size_t length) {
     size_t count = 0;
     for (size_t i = 0; i < length; i++)
         count += bytes[i] == 0;
-    char **list = calloc(count + 1, sizeof *list);
+    char **list = calloc(count + 2, sizeof *list); // And room for one more.
     for (size_t i = 0, at = 0; list && i < count; i++) {
         list[i] = bytes + at;
         at += strlen(bytes + at) + 1;
@@ -295,7 +304,7 @@ static char **list_of(char *bytes, size_t length) {
 }
 
 // execve(2); a name without a slash is looked up in PATH of the new environment, as execvpe(3) would.
-int64_t op_execve(const char *file, char *args, size_t args_length, char *env, size_t env_length) {
+int64_t op_execve(const struct runner *runner, const char *file, char *args, size_t args_length, char *env, size_t env_length) {
     if ((args_length && args[args_length - 1]) || (env_length && env[env_length - 1]))
         return -EINVAL;
     char **argv = list_of(args, args_length), **envp = list_of(env, env_length);
@@ -303,6 +312,13 @@ int64_t op_execve(const char *file, char *args, size_t args_length, char *env, s
         return -ENOMEM;
     if (!*file)
         return -ENOENT;
+    if (runner->home) {
+        char **end = envp;
+        while (*end && strncmp(*end, "HOME=", 5))
+            end++;
+        if (!*end)
+            *end = runner->home;
+    }
     if (strchr(file, '/')) {
         execve(file, argv, envp);
         return -errno;

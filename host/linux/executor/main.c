@@ -3,30 +3,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-
-// Runs on from a sealed copy in memory, so that no container can write to the file through /proc/PID/exe (CVE-2019-5736).
-static void leave_file(char **argv) {
-    if (fcntl(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), F_GET_SEALS) >= 0)
-        return;
-    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    int copy = memfd_create("gantry-executor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    struct stat info;
-    if (file < 0 || copy < 0 || fstat(file, &info) || sendfile(copy, file, NULL, (size_t)info.st_size) != info.st_size ||
-        fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
-        perror("gantry-executor: cannot copy itself into memory");
-        _exit(1);
-    }
-    fexecve(copy, argv, environ);
-    perror("gantry-executor: cannot run from memory");
-    _exit(1);
-}
 
 // Whatever the engine's own parent ignores or blocks: no container shall inherit it.
 static void default_signals(void) {

@@ -10,7 +10,7 @@ struct header {
 };
 
 // i number or register, s string (or number 0: NULL), b bytes whose length is the next operand, n that length,
-// G as many u32 as the operand before says, 8/6/4 structs of 8, 16, 24 bytes, j block length, x no more than this op.
+// G as many u32 as the operand before says, 8/6/4/7 structs of 8, 16, 24, 56 bytes, j block length, x no more than this op.
 static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_OPENAT] = "isii", [ABI_OP_CLOSE] = "i", [ABI_OP_MKDIRAT] = "isi", [ABI_OP_RENAMEAT2] = "isisi",
     [ABI_OP_FCHOWNAT] = "isiii", [ABI_OP_MOUNT] = "sssis", [ABI_OP_UMOUNT2] = "si", [ABI_OP_OPEN_TREE] = "isi",
@@ -34,6 +34,10 @@ static const char *const shapes[ABI_OP_END] = {
     [ABI_OP_EMPTY_TREE] = "iss", [ABI_OP_MAKE_CGROUP] = "s", [ABI_OP_SWEEP_CGROUPS] = "s",
     [ABI_OP_WRITE_SYSCTL] = "isbn", [ABI_OP_LOG_BUFFER] = "i", [ABI_OP_LOOP_DEVICE] = "sibn",
     [ABI_OP_LOG_COMPRESS] = "",
+    [ABI_OP_SETSID] = "", [ABI_OP_CHROOT] = "s", [ABI_OP_IOPRIO_SET] = "iii", [ABI_OP_SCHED_SETATTR] = "i7i",
+    [ABI_OP_HOOK_STATE] = "bns", [ABI_OP_HOOK] = "sbnbni", [ABI_OP_AWAIT_START] = "", [ABI_OP_FIND_EXECUTABLE] = "sbn",
+    [ABI_OP_ENSURE_LIKE] = "isi", [ABI_OP_SEND_LISTENER] = "i", [ABI_OP_HOME] = "i",
+    [ABI_OP_FILL_CPUSET] = "s",
 };
 
 static bool within(const struct program *program, uint64_t offset, uint64_t length) {
@@ -70,6 +74,8 @@ static bool operand_fits(const struct program *program, const struct op *op, int
         return kind == ABI_KIND_DATA && within(program, value, 8);
     case '6':
         return kind == ABI_KIND_DATA && within(program, value, 16);
+    case '7':
+        return kind == ABI_KIND_DATA && within(program, value, 56);
     case '4':
         return kind == ABI_KIND_DATA && within(program, value, 24);
     }
@@ -119,7 +125,8 @@ static bool blocks_fit(const struct program *program, uint32_t *bad_op) {
         if (op->code == ABI_OP_WAIT && !in_clone && (in_launch || launch_end == 0))
             return false;
         if ((op->code == ABI_OP_EXECVE || op->code == ABI_OP_STDIO || op->code == ABI_OP_OPEN_TERMINAL ||
-             op->code == ABI_OP_SEAL || op->code == ABI_OP_ARCHIVE) && !in_clone)
+             op->code == ABI_OP_SEAL || op->code == ABI_OP_ARCHIVE || op->code == ABI_OP_AWAIT_START ||
+             op->code == ABI_OP_SEND_LISTENER || op->code == ABI_OP_HOME) && !in_clone)
             return false;
     }
     return true;

@@ -17,6 +17,8 @@ static const uint16_t numbers[ABI_OP_SYSCALLS_END] = {
     [ABI_OP_PRLIMIT64] = __NR_prlimit64, [ABI_OP_PRCTL] = __NR_prctl, [ABI_OP_CAPSET] = __NR_capset,
     [ABI_OP_SETRESUID] = __NR_setresuid, [ABI_OP_SETRESGID] = __NR_setresgid, [ABI_OP_SETGROUPS] = __NR_setgroups,
     [ABI_OP_UMASK] = __NR_umask, [ABI_OP_KEYCTL] = __NR_keyctl, [ABI_OP_PIDFD_OPEN] = __NR_pidfd_open,
+    [ABI_OP_SETSID] = __NR_setsid, [ABI_OP_CHROOT] = __NR_chroot, [ABI_OP_IOPRIO_SET] = __NR_ioprio_set,
+    [ABI_OP_SCHED_SETATTR] = __NR_sched_setattr,
 };
 
 // An operand as the op gets it: a number, an address in the data, or what a register holds.
@@ -58,9 +60,23 @@ static int64_t op_oom_events(struct runner *runner, const char *path) {
     return 0; // Without the file there is nothing to tell.
 }
 
-static int64_t op_seal(void) {
+static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+// Closed at once, not only by execve(2): a path through /proc/self/fd must lead to nothing of the host (CVE-2024-21626).
+static int64_t op_seal(const struct runner *runner) {
+    int kept[] = {runner->channels.status[1], runner->channels.barrier[0], runner->start_socket, runner->starter};
+    unsigned from = 3 + runner->preserved;
     prctl(PR_SET_DUMPABLE, 0);
-    return result_of(syscall(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */));
+    qsort(kept, sizeof kept / sizeof *kept, sizeof *kept, ascending);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        if (kept[i] < (int)from)
+            continue;
+        if (kept[i] > (int)from && syscall(__NR_close_range, from, kept[i] - 1, 0))
+            return -errno;
+        fcntl(kept[i], F_SETFD, FD_CLOEXEC);
+        from = (unsigned)kept[i] + 1;
+    }
+    return result_of(syscall(__NR_close_range, from, ~0u, 0));
 }
 
 #define NUMBER(i) value_of(runner, op, i)
@@ -87,7 +103,7 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_MKNOD_IN_ROOT:
         return op_replace_in_root(FD(0), TEXT(1), NULL, (mode_t)NUMBER(2), (dev_t)NUMBER(3), FD(4), FD(5));
     case ABI_OP_SECCOMP: return op_seccomp(TEXT(0), SIZE(1), (unsigned)NUMBER(2));
-    case ABI_OP_EXECVE: return op_execve(TEXT(0), (char *)TEXT(1), SIZE(2), (char *)TEXT(3), SIZE(4));
+    case ABI_OP_EXECVE: return op_execve(runner, TEXT(0), (char *)TEXT(1), SIZE(2), (char *)TEXT(3), SIZE(4));
     case ABI_OP_NETLINK: return op_netlink(FD(0), TEXT(1), SIZE(2));
     case ABI_OP_PATCH32: {
         uint32_t value = (uint32_t)NUMBER(1);
@@ -121,8 +137,16 @@ static int64_t run_control(struct runner *runner, uint32_t index, const struct o
     case ABI_OP_KILL_CGROUP: return op_kill_cgroup(TEXT(0), FD(1));
     case ABI_OP_FREEZE: return op_freeze(TEXT(0), NUMBER(1) != 0, NUMBER(2) == 2);
     case ABI_OP_COPY_UP: return op_copy_up(FD(0), FD(1));
-    case ABI_OP_SEAL: return op_seal();
+    case ABI_OP_SEAL: return op_seal(runner);
     case ABI_OP_USER_NAMESPACE: return op_user_namespace(TEXT(0), SIZE(1), TEXT(2), SIZE(3));
+    case ABI_OP_HOOK_STATE: return op_hook_state(runner, TEXT(0), SIZE(1), TEXT(2));
+    case ABI_OP_HOOK: return op_hook(runner, TEXT(0), (char *)TEXT(1), SIZE(2), (char *)TEXT(3), SIZE(4), NUMBER(5));
+    case ABI_OP_AWAIT_START: return op_await_start(runner);
+    case ABI_OP_FIND_EXECUTABLE: return op_find_executable(TEXT(0), (char *)TEXT(1), SIZE(2));
+    case ABI_OP_ENSURE_LIKE: return op_ensure_like(FD(0), TEXT(1), FD(2));
+    case ABI_OP_SEND_LISTENER: return op_send_listener(runner, index, FD(0));
+    case ABI_OP_FILL_CPUSET: return op_fill_cpuset(TEXT(0));
+    case ABI_OP_HOME: return op_home(runner, (uid_t)NUMBER(0));
     case ABI_OP_OWN_STDIO: return op_own_stdio(runner, (uid_t)NUMBER(0), (gid_t)NUMBER(1));
     case ABI_OP_CONTAINER_CGROUP: return op_container_cgroup(runner->container_pidfd, TEXT(0));
     case ABI_OP_RESOLVER: return op_resolver(runner, TEXT(0), TEXT(1), FD(2));
