@@ -112,6 +112,7 @@ const allowed: Record<string, string[]> = {
     'host/plan-types',
     'host/paths',
   ],
+  'host/kube': ['host/errors'],
   'host/client': ['host/docker-config-file', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
   'host/index': [
     'host/build',
@@ -134,6 +135,7 @@ const allowed: Record<string, string[]> = {
     'host/build/progress',
     'host/build/request',
     'host/client',
+    'host/kube',
     'host/index',
     'host/core',
     'host/docker-config',

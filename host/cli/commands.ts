@@ -33,6 +33,10 @@ const contexts =
   (name: string): Load =>
   async () =>
     (await import('./system/contexts.ts')).commands[name]!;
+const kube =
+  (name: string): Load =>
+  async () =>
+    (await import('./kube/kube.ts')).commands[name]!;
 const prune =
   (name: string): Load =>
   async () =>
@@ -103,6 +107,8 @@ const table: Record<string, Load> = {
   'context inspect': contexts('inspect'),
   'context rm': contexts('rm'),
   'context show': contexts('show'),
+  'kube play': kube('play'),
+  'kube down': kube('down'),
   'system dial-stdio': async () => (await import('./system/dial-stdio.ts')).dialStdio,
   info: async () => (await import('./system/system.ts')).info,
   version: async () => (await import('./system/system.ts')).version,
@@ -158,6 +164,7 @@ const groups: Record<string, Record<string, string>> = {
     list: 'context ls',
     remove: 'context rm',
   },
+  kube: { play: 'kube play', down: 'kube down' },
   system: { ...same('info events'), df: 'system df', prune: 'system prune', 'dial-stdio': 'system dial-stdio' },
 };
 

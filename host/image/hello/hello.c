@@ -1,15 +1,18 @@
-// gantry/hello: prints what a container sees of itself, as one friendly page. Static, needs nothing but /proc and /sys.
+// gantry/hello: prints what a container sees of itself, as one friendly page; with "hold" it holds the namespaces of a pod.
+// Static, needs nothing but /proc and /sys.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static bool colours;
@@ -223,7 +226,25 @@ static void show_network(void) {
     if_freenameindex(interfaces);
 }
 
-int main(void) {
+// Waits to be stopped. As the first process of a PID namespace it reaps what the pod's containers leave. Signals that are blocked
+// reach a namespace's first process without a handler, too (kernel/signal.c, sig_ignored).
+static int hold(void) {
+    sigset_t waited;
+    int caught;
+    sigemptyset(&waited);
+    sigaddset(&waited, SIGTERM);
+    sigaddset(&waited, SIGINT);
+    sigaddset(&waited, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &waited, NULL);
+    while (sigwait(&waited, &caught) == 0 && caught == SIGCHLD)
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+    return 0;
+}
+
+int main(int count, char **words) {
+    if (count == 2 && !strcmp(words[1], "hold"))
+        return hold();
     colours = isatty(1) && !getenv("NO_COLOR");
     printf("\n  %sHello from inside a container!%s\n", strong(), plain());
     printf("  gantry planned every system call that made it, and then made them.\n");
