@@ -1,8 +1,10 @@
 // The objects of a file: pods with what they need of the others. All that is refused is told at once.
 import { GantryError } from '../errors.ts';
+import { readDeployment } from './deployment.ts';
 import { Fields, invalidField, type Refusals } from './fields.ts';
 import { type Metadata, readMetadata } from './metadata.ts';
 import { type PlannedPod, readPod } from './pod.ts';
+import { applyService } from './service.ts';
 import { type AllSettings, readConfigMap, readSecret } from './settings.ts';
 import { readQuantity } from './quantity.ts';
 import type { PlannedVolume } from './volumes.ts';
@@ -11,6 +13,8 @@ export interface Objects {
   pods: PlannedPod[];
   /** Volumes of claims, which outlive pods. */
   claims: PlannedVolume[];
+  /** What the user is told. */
+  warnings: string[];
 }
 
 /** One object; its kind and version are known. */
@@ -22,6 +26,8 @@ interface Item {
 
 const versions: Record<string, string> = {
   Pod: 'v1',
+  Deployment: 'apps/v1',
+  Service: 'v1',
   ConfigMap: 'v1',
   Secret: 'v1',
   PersistentVolumeClaim: 'v1',
@@ -43,10 +49,15 @@ export function readObjects(documents: unknown[], settings: unknown[] = []): Obj
       if (all.has(key)) throw invalidField(fields.path, 'it is there twice');
       all.set(key, kind === 'ConfigMap' ? readConfigMap(fields, metadata.name) : readSecret(fields, metadata.name));
     }
-  const objects: Objects = { pods: [], claims: [] };
+  const objects: Objects = { pods: [], claims: [], warnings: [] };
   for (const { kind, fields, metadata } of items) {
     if (kind === 'Pod') objects.pods.push(readPod(specOf(fields), metadata, all));
+    else if (kind === 'Deployment') objects.pods.push(...readDeployment(specOf(fields), metadata, all));
     else if (kind === 'PersistentVolumeClaim') objects.claims.push(readClaim(specOf(fields), metadata));
+  }
+  // Services choose among all pods, wherever these stand.
+  for (const { kind, fields, metadata } of items) {
+    if (kind === 'Service') objects.warnings.push(...applyService(specOf(fields), metadata, objects.pods));
     fields.written('status');
     fields.end();
   }
@@ -54,7 +65,7 @@ export function readObjects(documents: unknown[], settings: unknown[] = []): Obj
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw invalidField(`Pod "${twice}":`, 'it is there twice');
   if (refusals.length > 0)
-    throw new GantryError('UNSUPPORTED', `Cannot play it:\n  ${refusals.join('\n  ')}`, {
+    throw new GantryError('UNSUPPORTED', `Cannot play it:\n  ${[...new Set(refusals)].join('\n  ')}`, {
       hint: 'Leave these fields out: gantry does what a file says, or says that it does not',
     });
   return objects;
@@ -103,10 +114,10 @@ function readClaim(spec: Fields, { name }: Metadata): PlannedVolume {
   return { name, options: {}, files: [], kept: true };
 }
 
-/** Pods and claims by their names alone: what is taken down need not be understood. */
-export function namesOf(documents: unknown[]): { pods: string[]; claims: string[] } {
+/** Pods, Deployments and claims by their names alone: what is taken down need not be understood. */
+export function namesOf(documents: unknown[]): { pods: string[]; deployments: string[]; claims: string[] } {
   const items = documents.flatMap((document, index) => openItems(document, `document ${index + 1}`, []));
   const named = (kind: string): string[] =>
     items.filter((item) => item.kind === kind).map(({ metadata }) => metadata.name);
-  return { pods: named('Pod'), claims: named('PersistentVolumeClaim') };
+  return { pods: named('Pod'), deployments: named('Deployment'), claims: named('PersistentVolumeClaim') };
 }

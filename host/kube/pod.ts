@@ -8,15 +8,30 @@ import { type HostPath, type PlannedVolume, readVolumes } from './volumes.ts';
 
 /** Label of whatever belongs to a pod: its name. */
 export const POD_LABEL = 'gantry.kube.pod';
+/** Label of what belongs to a Deployment, too: its name. */
+export const DEPLOYMENT_LABEL = 'gantry.kube.deployment';
 /** The network of pods, where they find one another by name. */
 export const POD_NETWORK = 'gantry-kube';
 /** Where the first container has a pod's volumes. */
 export const VOLUMES_PATH = '/volumes';
 
+/** What the file decides of the container that holds a pod's namespaces. */
+interface InfraShape {
+  Hostname: string;
+  HostConfig: Record<string, unknown>;
+}
+
 export interface PlannedPod {
   name: string;
+  /** Of the file: Services choose by them. */
   labels: Record<string, string>;
-  infra: PlannedContainer;
+  /** Of its containers. */
+  marks: Record<string, string>;
+  /** The Deployment whose it is. */
+  owner: string | undefined;
+  shape: InfraShape;
+  /** Its names in the network of pods. */
+  aliases: string[];
   inits: PlannedContainer[];
   containers: PlannedContainer[];
   volumes: PlannedVolume[];
@@ -28,7 +43,7 @@ export interface PlannedPod {
 
 const restarts = { Always: 'always', OnFailure: 'on-failure', Never: 'no' } as const;
 
-export function readPod(spec: Fields, metadata: Metadata, settings: AllSettings): PlannedPod {
+export function readPod(spec: Fields, metadata: Metadata, settings: AllSettings, owner?: string): PlannedPod {
   const { name } = metadata;
   const infraName = `${name}-infra`;
   const restart = restarts[spec.word('restartPolicy', ['Always', 'OnFailure', 'Never']) ?? 'Always'];
@@ -39,7 +54,11 @@ export function readPod(spec: Fields, metadata: Metadata, settings: AllSettings)
   const shared = spec.flag('shareProcessNamespace') ?? false;
   if (shared && hostPid) throw invalidField(spec.at('shareProcessNamespace'), 'it conflicts with hostPID');
   const holder = `container:${infraName}`;
-  const labels = { ...metadata.labels, [POD_LABEL]: name };
+  const labels = {
+    ...metadata.labels,
+    [POD_LABEL]: name,
+    ...(owner === undefined ? {} : { [DEPLOYMENT_LABEL]: owner }),
+  };
   const context: PodContext = {
     metadata,
     security: readPodSecurity(spec),
@@ -67,42 +86,21 @@ export function readPod(spec: Fields, metadata: Metadata, settings: AllSettings)
     if (hostNetwork && hostPort !== undefined && !port.startsWith(`${hostPort}/`))
       throw invalidField(spec.at('hostNetwork'), `hostPort ${hostPort} differs from containerPort ${port}`);
   const named = [...volumes.values()].flatMap(({ volume }) => (volume === undefined ? [] : [volume]));
-  const infra: PlannedContainer = {
-    name: infraName,
-    image: 'gantry/hello',
-    pull: 'missing',
-    nonRoot: false,
-    ports: [],
-    body: {
-      Image: 'gantry/hello',
-      Cmd: ['/hello', 'hold'],
-      Hostname: hostNetwork ? '' : (spec.text('hostname') ?? name).slice(0, 63),
-      Labels: labels,
-      StopTimeout: 1,
-      ExposedPorts: hostNetwork ? {} : Object.fromEntries(ports.map(({ port }) => [port, {}])),
-      HostConfig: {
-        NetworkMode: hostNetwork ? 'host' : POD_NETWORK,
-        IpcMode: hostIpc ? 'host' : 'shareable',
-        ...(hostPid ? { PidMode: 'host' } : {}),
-        ReadonlyRootfs: false,
-        CapDrop: ['ALL'],
-        SecurityOpt: ['no-new-privileges'],
-        Annotations: metadata.annotations,
-        PortBindings: hostNetwork ? {} : bindingsOf(ports),
-        ...readNames(spec),
-        Sysctls: context.security.sysctls,
-        Mounts: named.map((volume) => ({
-          Type: 'volume',
-          Source: volume.name,
-          Target: `${VOLUMES_PATH}/${volume.name}`,
-          VolumeOptions: { NoCopy: true },
-        })),
-        RestartPolicy: { Name: restart === 'no' ? 'no' : 'always' },
-      },
-      NetworkingConfig: hostNetwork ? {} : { EndpointsConfig: { [POD_NETWORK]: { Aliases: [name] } } },
+  const hostname = spec.text('hostname');
+  if (hostNetwork && hostname !== undefined)
+    spec.refuse('hostname', "not carried out with hostNetwork: it is the host's");
+  const shape: InfraShape = {
+    Hostname: hostNetwork ? '' : (hostname ?? name).slice(0, 63),
+    HostConfig: {
+      NetworkMode: hostNetwork ? 'host' : POD_NETWORK,
+      IpcMode: hostIpc ? 'host' : 'shareable',
+      ...(hostPid ? { PidMode: 'host' } : {}),
+      Annotations: metadata.annotations,
+      ...readNames(spec),
+      Sysctls: context.security.sysctls,
+      RestartPolicy: { Name: restart === 'no' ? 'no' : 'always' },
     },
   };
-  spec.written('hostname');
   spec.only('schedulerName', 'default-scheduler');
   spec.only('enableServiceLinks', false, true);
   spec.only('automountServiceAccountToken', false);
@@ -112,7 +110,10 @@ export function readPod(spec: Fields, metadata: Metadata, settings: AllSettings)
   return {
     name,
     labels: metadata.labels,
-    infra,
+    marks: labels,
+    shape,
+    aliases: [name],
+    owner,
     inits,
     containers,
     volumes: named,
@@ -122,7 +123,40 @@ export function readPod(spec: Fields, metadata: Metadata, settings: AllSettings)
   };
 }
 
-export function bindingsOf(ports: ContainerPort[]): Record<string, object[]> {
+/** The container that holds the pod's namespaces, and its volumes. */
+export function infraOf({ name, marks, shape, aliases, ports, volumes, network }: PlannedPod): PlannedContainer {
+  const image = 'gantry/hello';
+  return {
+    name: `${name}-infra`,
+    image,
+    pull: 'missing',
+    nonRoot: false,
+    ports: [],
+    body: {
+      Image: image,
+      Cmd: ['/hello', 'hold'],
+      Hostname: shape.Hostname,
+      Labels: marks,
+      StopTimeout: 1,
+      ExposedPorts: network ? Object.fromEntries(ports.map(({ port }) => [port, {}])) : {},
+      HostConfig: {
+        ...shape.HostConfig,
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges'],
+        PortBindings: network ? bindingsOf(ports) : {},
+        Mounts: volumes.map((volume) => ({
+          Type: 'volume',
+          Source: volume.name,
+          Target: `${VOLUMES_PATH}/${volume.name}`,
+          VolumeOptions: { NoCopy: true },
+        })),
+      },
+      NetworkingConfig: network ? { EndpointsConfig: { [POD_NETWORK]: { Aliases: aliases } } } : {},
+    },
+  };
+}
+
+function bindingsOf(ports: ContainerPort[]): Record<string, object[]> {
   const bindings: Record<string, object[]> = {};
   for (const { port, hostPort, hostIp } of ports)
     if (hostPort !== undefined)

@@ -177,6 +177,46 @@ spec:
     expect(await left()).toBe('');
   });
 
+  it('of a Deployment comes as often as it says; a Service is its name and its port of the host', async () => {
+    const port = await freePort();
+    const web = (replicas: number, type: string, ports: string): string => `
+apiVersion: v1
+kind: Service
+metadata: {name: front}
+spec: {type: ${type}, selector: {app: web}, ports: [{${ports}}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: ${replicas}
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: server
+        image: box
+        command: [sh, -c, "hostname > /tmp/name; exec httpd -f -p 8080 -h /tmp"]
+        ports: [{name: http, containerPort: 8080}]
+`;
+    const client = podOf('client', 'tty: false');
+    await played(`${web(2, 'ClusterIP', 'port: 8080')}---${client}`);
+    expect(await sh('client-main', 'for pod in web-pod-0 web-pod-1; do wget -qO- http://$pod:8080/name; done')).toBe(
+      'web-pod-0\nweb-pod-1',
+    );
+    expect(await sh('client-main', 'wget -qO- http://front:8080/name')).toMatch(/^web-pod-[01]$/);
+    expect(await sh('client-main', 'nslookup -type=a front | grep -c "^Address: "')).toBe('2');
+    // Fewer than there are: those that are not in the file any more go, too.
+    const one = web(1, 'NodePort', `port: 8080, targetPort: http, nodePort: ${port}`);
+    await played(one, '--replace');
+    expect(await ok('ps', '--format', '{{.Names}}', '-f', 'label=app=web')).toBe('web-pod-server\nweb-pod-infra');
+    expect(await (await fetch(`http://127.0.0.1:${port}/name`)).text()).toBe('web-pod\n');
+    expect(await down(`${web(5, 'ClusterIP', 'port: 8080')}---${client}`)).toMatchObject({ status: 0 });
+    expect(await left()).toBe('');
+  });
+
   it('that fails to begin is taken back, with what it said', async () => {
     const init = (script: string): string =>
       `  initContainers:\n  - {name: bad, image: box, command: [sh, -c, "${script}"]}`;

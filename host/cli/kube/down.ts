@@ -2,7 +2,7 @@
 import type { Api } from '../../client/api.ts';
 import { GantryError } from '../../errors.ts';
 import { namesOf } from '../../kube/objects.ts';
-import { POD_LABEL, POD_NETWORK } from '../../kube/pod.ts';
+import { DEPLOYMENT_LABEL, POD_LABEL, POD_NETWORK } from '../../kube/pod.ts';
 import type { Context } from '../command.ts';
 import type { Parsed } from '../flags.ts';
 import { readDocuments } from './read-file.ts';
@@ -19,6 +19,13 @@ export async function containersOf(api: Api, pod: string): Promise<Listed[]> {
   const found = await api.send<Listed[]>('GET', '/containers/json', { query: { all: true, filters } });
   const isInfra = ({ Names }: Listed): boolean => Names.includes(`/${pod}-infra`);
   return [...found.filter((one) => !isInfra(one)), ...found.filter(isInfra)];
+}
+
+/** The pods of a Deployment, however many the file says by now. */
+export async function podsOf(api: Api, deployment: string): Promise<string[]> {
+  const filters = JSON.stringify({ label: [`${DEPLOYMENT_LABEL}=${deployment}`] });
+  const found = await api.send<Listed[]>('GET', '/containers/json', { query: { all: true, filters } });
+  return [...new Set(found.flatMap(({ Labels }) => Labels[POD_LABEL] ?? []))].sort();
 }
 
 function unless(...codes: string[]): (error: unknown) => void {
@@ -56,7 +63,8 @@ export async function removeNetwork(api: Api): Promise<void> {
 }
 
 export async function runDown(parsed: Parsed, { api }: Context): Promise<number> {
-  const { pods, claims } = namesOf(await readDocuments(parsed.args[0]!));
+  const { pods, deployments, claims } = namesOf(await readDocuments(parsed.args[0]!));
+  for (const deployment of deployments) pods.push(...(await podsOf(api, deployment)));
   const removed: string[] = [];
   for (const pod of pods) {
     const id = await removePod(api, pod);

@@ -3,20 +3,21 @@ import type { Api } from '../../client/api.ts';
 import { GantryError } from '../../errors.ts';
 import type { PlannedContainer } from '../../kube/container.ts';
 import { readObjects } from '../../kube/objects.ts';
-import { POD_LABEL, POD_NETWORK, type PlannedPod, VOLUMES_PATH } from '../../kube/pod.ts';
+import { infraOf, POD_LABEL, POD_NETWORK, type PlannedPod, VOLUMES_PATH } from '../../kube/pod.ts';
 import type { PlannedVolume } from '../../kube/volumes.ts';
 import type { Context } from '../command.ts';
 import type { Parsed } from '../flags.ts';
 import { pullImage } from '../images/pull.ts';
 import { waitFor } from '../run/run.ts';
-import { containersOf, removeNetwork, removePod } from './down.ts';
+import { containersOf, podsOf, removeNetwork, removePod } from './down.ts';
 import { prepareHostPaths } from './host-paths.ts';
 import { readDocuments } from './read-file.ts';
 import { volumeArchive } from './volume-archive.ts';
 
 export async function runPlay(parsed: Parsed, { api }: Context): Promise<number> {
   const further = (await Promise.all(parsed.list('configmap').map(readDocuments))).flat();
-  const { pods, claims } = readObjects(await readDocuments(parsed.args[0]!), further);
+  const { pods, claims, warnings } = readObjects(await readDocuments(parsed.args[0]!), further);
+  for (const warning of warnings) process.stderr.write(`WARNING: ${warning}\n`);
   const start = !parsed.has('start') || parsed.switch('start');
   for (const pod of pods) {
     if (!start && pod.inits.length > 0)
@@ -34,6 +35,9 @@ export async function runPlay(parsed: Parsed, { api }: Context): Promise<number>
       });
     await prepareHostPaths(await api.endpoint(), pod.hostPaths);
   }
+  if (parsed.switch('replace'))
+    for (const owner of new Set(pods.flatMap((pod) => pod.owner ?? [])))
+      for (const pod of await podsOf(api, owner)) await removePod(api, pod);
   for (const claim of claims) await makeVolume(api, claim, undefined);
   for (const pod of pods) {
     const ids = await playPod(api, pod, start, parsed.switch('quiet')).catch(async (error: unknown) => {
@@ -51,7 +55,7 @@ async function playPod(api: Api, pod: PlannedPod, start: boolean, quiet: boolean
   for (const one of [...pod.inits, ...pod.containers]) await prepareImage(api, one, quiet);
   if (pod.network) await makeNetwork(api);
   for (const volume of pod.volumes) await makeVolume(api, volume, volume.kept ? undefined : pod.name);
-  const infra = await create(api, pod.infra);
+  const infra = await create(api, infraOf(pod));
   const begin = (id: string): Promise<void> => api.send('POST', `/containers/${id}/start`);
   // A tmpfs is there as long as somebody has it mounted.
   if (start) await begin(infra);

@@ -5,6 +5,7 @@ import { parseDocuments } from '../../../host/kube/documents.ts';
 import { expand } from '../../../host/kube/environment.ts';
 import { Fields } from '../../../host/kube/fields.ts';
 import { namesOf, readObjects } from '../../../host/kube/objects.ts';
+import { infraOf } from '../../../host/kube/pod.ts';
 import { readQuantity } from '../../../host/kube/quantity.ts';
 
 type Values = Record<string, unknown>;
@@ -103,7 +104,7 @@ describe('a pod', () => {
         { shareProcessNamespace: true, restartPolicy: 'OnFailure' },
       ),
     ]).pods;
-    expect(pod!.infra).toMatchObject({
+    expect(infraOf(pod!)).toMatchObject({
       name: 'p-infra',
       body: {
         Hostname: 'p',
@@ -161,6 +162,91 @@ describe('a pod', () => {
       { Type: 'volume', Source: 'claim', ReadOnly: false },
       { Type: 'bind', Source: '/h', BindOptions: { CreateMountpoint: true, Propagation: 'rprivate' } },
     ]);
+  });
+});
+
+/** A Deployment of one container, and a Service of it. */
+const deploymentOf = (spec: Values = {}): Values => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'd' },
+  spec: {
+    selector: { matchLabels: { app: 'a' } },
+    template: {
+      metadata: { labels: { app: 'a', more: 'b' } },
+      spec: { containers: [{ name: 'c', image: 'box', ports: [{ name: 'web', containerPort: 80 }] }] },
+    },
+    ...spec,
+  },
+});
+const serviceOf = (spec: Values, port: Values): Values => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 's' },
+  spec: { selector: { app: 'a' }, ports: [{ port: 80, ...port }], ...spec },
+});
+
+describe('a Deployment', () => {
+  it.each([
+    [0, []],
+    [1, ['d-pod']],
+    [2, ['d-pod-0', 'd-pod-1']],
+  ])('of %d replicas is pods with its labels', (replicas, names) => {
+    const { pods } = readObjects([deploymentOf({ replicas })]);
+    expect(pods.map(({ name }) => name)).toEqual(names);
+    for (const pod of pods)
+      expect(infraOf(pod).body.Labels).toEqual({
+        app: 'a',
+        more: 'b',
+        'gantry.kube.pod': pod.name,
+        'gantry.kube.deployment': 'd',
+      });
+  });
+
+  it.each<[Values, string]>([
+    [{ selector: { matchLabels: { app: 'x' } } }, 'spec.selector.matchLabels: the template\'s labels have no "app: x"'],
+    [{ strategy: { type: 'RollingUpdate' } }, 'spec.strategy.type: not carried out'],
+    [{ minReadySeconds: 1 }, 'spec.minReadySeconds: not carried out'],
+  ])('%j is refused', (spec, reason) => {
+    expect(reasonOf(() => readObjects([deploymentOf(spec)]))).toContain(`Deployment "d": ${reason}`);
+  });
+});
+
+describe('a Service', () => {
+  it.each<[string, Values, Values, object, string[]]>([
+    ['ClusterIP', {}, {}, {}, []],
+    [
+      'NodePort',
+      { type: 'NodePort' },
+      { targetPort: 'web', nodePort: 30080 },
+      { '80/tcp': [{ HostIp: '', HostPort: '30080' }] },
+      [],
+    ],
+    [
+      'LoadBalancer',
+      { type: 'LoadBalancer' },
+      { port: 8080, targetPort: 'web' },
+      { '80/tcp': [{ HostIp: '', HostPort: '8080' }] },
+      ['Service "s": pods reach it at 80, not at 8080'],
+    ],
+  ])('of type %s is a name of its pods, and a port of the host', (_type, spec, port, bindings, warned) => {
+    const { pods, warnings } = readObjects([serviceOf(spec, port), deploymentOf()]);
+    expect(infraOf(pods[0]!).body).toMatchObject({
+      HostConfig: { PortBindings: bindings },
+      NetworkingConfig: { EndpointsConfig: { 'gantry-kube': { Aliases: ['d-pod', 's'] } } },
+    });
+    expect(warnings).toEqual(warned);
+  });
+
+  it.each<[Values, Values, string]>([
+    [{}, { port: 8080, targetPort: 80 }, 'spec.ports[0].targetPort: not carried out: it differs from port'],
+    [{}, { targetPort: 'x' }, 'spec.ports[0].targetPort: pod "d-pod-0" has no port "x"'],
+    [{ selector: { app: 'x' } }, {}, 'spec.selector: no pod of the file has these labels'],
+    [{ type: 'NodePort' }, { nodePort: 30080 }, 'spec.type: NodePort is not carried out for several pods'],
+    [{ loadBalancerIP: '1.2.3.4' }, {}, 'spec.loadBalancerIP: not carried out'],
+  ])('%j with %j is refused', (spec, port, reason) => {
+    const text = reasonOf(() => readObjects([deploymentOf({ replicas: 2 }), serviceOf(spec, port)]));
+    expect(text).toContain(`Service "s": ${reason}`);
   });
 });
 
@@ -293,5 +379,5 @@ it('variables that are not known stay as they are', () => {
 });
 
 it('names are read without the rest: what is taken down need not be understood', () => {
-  expect(namesOf([podOf({}, { nodeSelector: { a: 'b' } })])).toEqual({ pods: ['p'], claims: [] });
+  expect(namesOf([podOf({}, { nodeSelector: { a: 'b' } })])).toEqual({ pods: ['p'], deployments: [], claims: [] });
 });
