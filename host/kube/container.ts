@@ -3,6 +3,7 @@ import { expand, readEnvironment } from './environment.ts';
 import { type Fields, invalidField } from './fields.ts';
 import { LABEL, type Metadata } from './metadata.ts';
 import { readQuantity } from './quantity.ts';
+import { readReadiness } from './probe.ts';
 import { type PodSecurity, readSecurity } from './security.ts';
 import type { AllSettings } from './settings.ts';
 import { type PodVolume, readMounts } from './volumes.ts';
@@ -63,6 +64,7 @@ export function readContainer(fields: Fields, pod: PodContext): PlannedContainer
     StdinOnce: (fields.flag('stdinOnce') ?? false) && stdin,
     Labels: pod.labels,
     StopTimeout: pod.stopTimeout,
+    ...readReadiness(fields),
     HostConfig: {
       ...readResources(fields),
       ...security.host,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxTree, makeArchive } from '../helpers/archives.ts';
-import { createInstallation } from '../helpers/cli.ts';
+import { createInstallation, until } from '../helpers/cli.ts';
 import { whyNoContainers } from '../helpers/requirements.ts';
 
 const freePort = (): Promise<number> =>
@@ -105,6 +105,7 @@ spec:
     - {name: BOTH, value: "$(GREETING) $$(X)"}
     securityContext: {runAsUser: 1000, runAsGroup: 1001, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
     resources: {limits: {memory: 64Mi, cpu: 500m}}
+    readinessProbe: {exec: {command: [test, -e, /mem/note]}, periodSeconds: 1}
     volumeMounts:
     - {name: scratch, mountPath: /scratch}
     - {name: sec, mountPath: /sec}
@@ -150,6 +151,7 @@ spec:
         'web-client',
       ),
     ).toBe(`${64 << 20} 500000000 512 always`);
+    await until(async () => (await ok('ps', '-q', '-f', 'health=healthy')).length === 12, 'the client to be ready');
     expect(await ok('inspect', '-f', '{{index .Config.Labels "app"}}', 'web-server')).toBe('web');
     // The same again is refused; --replace makes it new, with the claim's files and without the others.
     await sh('web-server', 'echo kept > /data/file');

@@ -62,6 +62,20 @@ describe('a container', () => {
       { Env: ['L=a'] },
     ],
     ['a terminal', { tty: true, stdin: true, workingDir: '/w' }, { Tty: true, OpenStdin: true, WorkingDir: '/w' }],
+    [
+      'a probe of readiness',
+      { readinessProbe: { exec: { command: ['a'] }, periodSeconds: 2, initialDelaySeconds: 3 } },
+      {
+        Healthcheck: {
+          Test: ['CMD', 'a'],
+          Interval: 2e9,
+          StartInterval: 2e9,
+          StartPeriod: 3e9,
+          Timeout: 1e9,
+          Retries: 3,
+        },
+      },
+    ],
   ])('has %s', (_name, container, expected) => {
     const body = bodyOf(container);
     expect(Object.fromEntries(Object.keys(expected).map((key) => [key, body[key]]))).toEqual(expected);
@@ -256,6 +270,7 @@ describe('what is refused', () => {
       {
         lifecycle: { preStop: { exec: { command: ['a'] } } },
         livenessProbe: { exec: { command: ['a'] } },
+        readinessProbe: { httpGet: { path: '/', port: 80 } },
         affinity: {},
       },
       { nodeSelector: { a: 'b' }, securityContext: { fsGroup: 1 }, tolerations: [] },
@@ -264,6 +279,7 @@ describe('what is refused', () => {
     expect(reasonOf(() => readObjects([pod])).split('\n')).toEqual([
       'Cannot play it:',
       '  Pod "p": spec.securityContext.fsGroup: not carried out',
+      '  Pod "p": spec.containers[0].readinessProbe.httpGet: not carried out',
       '  Pod "p": spec.containers[0].lifecycle: not carried out',
       '  Pod "p": spec.containers[0].livenessProbe: not carried out',
       '  Pod "p": spec.nodeSelector: not carried out',
