@@ -23,7 +23,7 @@ export interface CacheUsage {
 export interface PruneFilter {
   /** What images have, too, goes as well. */
   all: boolean;
-  /** Bytes that may stay: the ones used last. */
+  /** Bytes that may stay: what was used least recently goes first, until no more is left. 0: all goes. */
   keepBytes: number;
   /** Milliseconds since the epoch: what was used later stays. */
   until?: number | undefined;
@@ -61,15 +61,17 @@ export async function pruneCache(
   const { images, paths } = engine;
   const { builds } = images;
   const usedAt = ({ lastUsedAt, createdAt }: CacheUsage): number => Date.parse(lastUsedAt ?? createdAt);
-  const candidates = (await cacheUsage(engine))
-    .filter((usage) => !usage.inUse && (all || !usage.shared) && matches(usage))
+  // What images have, too, is counted there.
+  const usages = (await cacheUsage(engine)).filter(({ shared }) => all || !shared);
+  const candidates = usages
+    .filter((usage) => !usage.inUse && matches(usage))
     .filter((usage) => until === undefined || usedAt(usage) <= until)
-    .sort((one, other) => usedAt(other) - usedAt(one));
-  let kept = 0;
+    .sort((one, other) => usedAt(one) - usedAt(other));
+  let left = usages.reduce((sum, { size }) => sum + size, 0);
   const going = candidates.filter(({ size }) => {
-    const stays = keepBytes > 0 && kept + size <= keepBytes;
-    if (stays) kept += size;
-    return !stays;
+    const goes = keepBytes === 0 || left > keepBytes;
+    if (goes) left -= size;
+    return goes;
   });
   const running = new Set(engine.list().map(({ record }) => record.config.imageId));
   builds.cache.change((file) => {

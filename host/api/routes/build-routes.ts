@@ -106,10 +106,14 @@ export function buildRoutes(engine: Engine): Route[] {
       'inuse',
       'shared',
     ]);
-    const keepText = call.query.get('keep-storage') ?? call.query.get('reserved-space') ?? '0';
+    if (bytesOf(call, 'min-free-space') > 0)
+      throw new GantryError('UNSUPPORTED', 'Cannot prune by "min-free-space": others fill the disk, too', {
+        hint: 'Say how much may stay: --max-used-space',
+      });
     const { removed, bytes } = await pruneCache(engine, {
       all: flag(call, 'all'),
-      keepBytes: Number(keepText) || 0,
+      // As BuildKit: what is reserved stays, however little may be used.
+      keepBytes: Math.max(...['keep-storage', 'reserved-space', 'max-used-space'].map((name) => bytesOf(call, name))),
       until: untilOf(filters['unused-for'] === undefined ? filters : { ...filters, until: filters['unused-for'] }),
       matches: (usage) =>
         anyOf(filters.id, (id) => usage.id.startsWith(id)) &&
@@ -126,6 +130,13 @@ export function buildRoutes(engine: Engine): Route[] {
     { method: 'POST', path: '/build', handler: build },
     { method: 'POST', path: '/build/prune', handler: prune },
   ];
+}
+
+/** @throws {GantryError} INVALID_ARGUMENT. */
+function bytesOf(call: Call, name: string): number {
+  const text = call.query.get(name) || '0';
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new GantryError('INVALID_ARGUMENT', `Invalid ${name} "${text}": it is no number of bytes`);
 }
 
 /** As /system/df lists it. */

@@ -78,12 +78,15 @@ const kinds = {
     flags: [
       { name: 'keep-storage', kind: 'value', value: 'bytes', help: 'Amount of disk space to keep for cache' },
       { name: 'reserved-space', kind: 'value', value: 'bytes', help: 'The same', hidden: true },
+      { name: 'max-used-space', kind: 'value', value: 'bytes', help: 'Maximum amount of disk space allowed to keep' },
     ],
     query: (parsed) => ({
       all: parsed.switch('all'),
       'keep-storage': ['keep-storage', 'reserved-space']
         .map((name) => parsed.value(name) && String(parseBytes(parsed.value(name)!, name)))
         .find(Boolean),
+      'max-used-space':
+        parsed.value('max-used-space') && String(parseBytes(parsed.value('max-used-space')!, 'max-used-space')),
     }),
     title: 'Deleted build cache objects',
     names: ({ CachesDeleted }) => CachesDeleted ?? [],
