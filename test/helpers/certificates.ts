@@ -1,4 +1,4 @@
-// Certificate authorities and certificates for 127.0.0.1, made by openssl.
+// Certificate authorities and certificates for 127.0.0.1 and names, made by openssl.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,12 +20,13 @@ export function makeAuthority(directory: string, name: string): Certificate {
   return { certificate, key };
 }
 
-export function makeCertificate(directory: string, name: string, authority: Certificate): Certificate {
+/** @param dns a name that it is good for, too. */
+export function makeCertificate(directory: string, name: string, authority: Certificate, dns?: string): Certificate {
   const path = (suffix: string): string => join(directory, `${name}.${suffix}`);
   openssl('req', '-newkey', 'rsa:2048', '-nodes', '-subj', `/CN=${name}`, '-keyout', path('key'), '-out', path('csr'));
   writeFileSync(
     path('ext'),
-    'subjectAltName=IP:127.0.0.1\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n',
+    `subjectAltName=IP:127.0.0.1${dns === undefined ? '' : `,DNS:${dns}`}\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n`,
   );
   openssl(
     ...['x509', '-req', '-days', '2', '-in', path('csr'), '-extfile', path('ext'), '-out', path('crt')],

@@ -55,7 +55,9 @@ export function tunnelAgent(proxy: URL, options: AgentOptions): HttpsAgent {
     asked.once('connect', (answer, socket) => {
       if (answer.statusCode !== 200) {
         socket.destroy();
-        done(Object.assign(new Error(`the proxy ${proxy.host} answered ${answer.statusCode}`), { code: 'EPROXY' }));
+        // 502 and its like pass, a refusal stays.
+        const code = (answer.statusCode ?? 0) < 500 ? 'EPROXY' : 'EPROXYBUSY';
+        done(Object.assign(new Error(`the proxy ${proxy.host} answered ${answer.statusCode}`), { code }));
         return;
       }
       const secured = connect({ ...target, socket, servername: target.servername || String(target.host) }, () =>

@@ -6,10 +6,12 @@ import { type Answer, readBody } from './transport.ts';
 
 const ERROR_MAX = 1 << 16;
 
-/** Nobody listens, nobody is called so, or nobody can tell who it is: waiting does not help. */
-export function isHopeless({ code = '' }: NodeJS.ErrnoException): boolean {
+/** Nobody listens, nobody is called so, a proxy refuses, or nobody can tell who it is: waiting does not help. */
+export function isHopeless(error: NodeJS.ErrnoException): boolean {
+  const { code = '' } = error;
   return (
-    /^(ABORT_ERR|ECONNREFUSED|ENOTFOUND|EPROTO|ERR_SSL_WRONG_VERSION_NUMBER)$/.test(code) ||
+    error instanceof GantryError ||
+    /^(ABORT_ERR|ECONNREFUSED|ENOTFOUND|EPROTO|EPROXY|ERR_SSL_WRONG_VERSION_NUMBER)$/.test(code) ||
     isCertificateError(code) ||
     isClientRefused(code)
   );
@@ -32,7 +34,14 @@ const failures: Record<string, string> = {
 };
 
 export function unreachable(name: string, host: string, cause: NodeJS.ErrnoException): GantryError {
+  // What the request was refused for before it was sent.
+  if (cause instanceof GantryError) return cause;
   const { code = '', message } = cause;
+  if (code.startsWith('EPROXY'))
+    return new GantryError('REGISTRY_FAILED', `Cannot reach the registry of "${name}": ${message}`, {
+      hint: 'Check HTTPS_PROXY and NO_PROXY of the engine; one that answers 407 wants a login: http://NAME:PASSWORD@HOST:PORT',
+      cause,
+    });
   if (isClientRefused(code))
     return new GantryError(
       'AUTH_FAILED',
