@@ -67,6 +67,45 @@ describe.skipIf(whyNoContainers())('lists of images', () => {
     expect(await ok('system', 'df', '-v')).toMatch(/one +1 +\w{12} .* 1kB +0\n/);
   });
 
+  it('says what files hold: names of one once, holes as they look, directories nothing', async () => {
+    const script =
+      'head -c 5000 /dev/zero > $D/a; ln $D/a $D/b; dd if=/dev/zero of=$D/hole bs=1 count=1 seek=99999 2>/dev/null; mkdir -p $D/d/e; echo x > $D/d/e/f';
+    const fill = (directory: string): string => script.replaceAll('$D', directory);
+    const counted = '5000 100000 2'.split(' ').reduce((sum, size) => sum + Number(size), 0);
+    await ok('volume', 'create', 'full');
+    await ok('volume', 'create', 'empty');
+    await ok('run', '--name', 'user', '-v', 'full:/v', 'base:1', 'sh', '-c', `mkdir /w; ${fill('/w')}; ${fill('/v')}`);
+    const df = await json('/system/df');
+    const own = df.Containers.find(({ Names }: { Names: string[] }) => Names[0] === '/user');
+    expect(own.SizeRw).toBe(counted);
+    const of = (wanted: string) => df.Volumes.find(({ Name }: { Name: string }) => Name === wanted).UsageData;
+    expect([of('full'), of('empty')]).toEqual([
+      { Size: counted, RefCount: 1 },
+      { Size: 0, RefCount: 0 },
+    ]);
+    // The same of a layer, beside what tools of the container count.
+    await ok('commit', 'user', 'filled:1');
+    const filled = (await json('/system/df')).Images.find(
+      ({ RepoTags }: { RepoTags: string[] }) => RepoTags[0] === 'filled:1',
+    );
+    expect(filled.Size - filled.SharedSize).toBe(counted);
+    const seen = await ok(
+      'run',
+      '--rm',
+      'filled:1',
+      'sh',
+      '-c',
+      'find /w ! -type d -exec stat -c "%i %s" {} + | sort -u',
+    );
+    expect(seen.split('\n').reduce((sum, line) => sum + Number(line.split(' ')[1]), 0)).toBe(counted);
+    await ok('rm', 'user');
+    expect(
+      (await json('/system/df?type=volume')).Volumes.map(({ UsageData }: { UsageData: object }) => UsageData),
+    ).toEqual(expect.arrayContaining([{ Size: counted, RefCount: 0 }]));
+    await ok('rmi', 'filled:1');
+    await ok('volume', 'rm', 'full', 'empty');
+  });
+
   it('prunes by age and label', async () => {
     await ok('image', 'prune', '-af', '--filter', 'until=2020-01-01T00:00:00Z');
     await ok('image', 'prune', '-af', '--filter', 'label!=made=two');
