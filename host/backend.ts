@@ -1,6 +1,6 @@
 // The one interface between the engine and whatever runs containers. Types only.
 import type { Duplex } from 'node:stream';
-import type { HostFacts, Plan } from './plan-types.ts';
+import type { HostFacts, Plan, PlanRequest } from './plan-types.ts';
 
 /** How the backend differs from its siblings, as data. */
 export interface BackendCapabilities {
@@ -228,6 +228,8 @@ export interface Backend {
   readonly initProgram: string;
   /** Facts for planning; cached. `devices` names host device nodes to look up. */
   facts(devices?: string[]): Promise<HostFacts>;
+  /** Its own form of a plan, where it is not the planning core's. @throws {GantryError} for what it cannot carry out. */
+  plan?(request: PlanRequest): Plan;
   /** Makes ready ahead of the first start what can be: the executor, a pool of slots. Never rejects. */
   prepare(): Promise<void>;
   /**

@@ -50,12 +50,22 @@ export async function open({ dataRoot, log }: OpenOptions = {}): Promise<Engine>
   const engine = await openEngine({
     paths,
     backend,
+    others: { wasm: openWasi },
     openImages: () => createImageStore(paths.dataRoot, { unpacker, mounter, layers }),
   });
   const { clearScratchSpaces } = await import('./build/scratch-space.ts');
   clearScratchSpaces(paths, unpacker.remove);
   void backend.prepare();
   return engine;
+}
+
+/** Loaded with the first WASI container. */
+async function openWasi(): Promise<Backend> {
+  const [{ createWasiBackend }, { controlSockets }] = await Promise.all([
+    import('./wasi/backend.ts'),
+    import('./linux/control-sockets.ts'),
+  ]);
+  return createWasiBackend(controlSockets);
 }
 
 /** The one that GANTRY_BACKEND names; default: this kernel. @throws {GantryError} INVALID_ARGUMENT. */

@@ -45,6 +45,16 @@ await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
 });
+// What runs a WASI container: its process, and the thread of its program.
+await build({
+  absWorkingDir: root,
+  entryPoints: { 'wasi-runner': 'host/wasi/runner-main.ts', 'wasi-program': 'host/wasi/program.ts' },
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+});
 // The command line is one CommonJS file: Node starts it 25 ms sooner than the same code in modules. What a command does not
 // need is not evaluated; the engine is loaded from beside it.
 const commandLine = await build({

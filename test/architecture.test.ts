@@ -34,6 +34,9 @@ const allowed: Record<string, string[]> = {
   'host/plan-types': ['host/types'],
   'host/paths': [],
   'host/log': [],
+  'host/frames': ['core-asm/abi', 'host/errors'],
+  'host/log-file': ['core-asm/abi', 'host/backend', 'host/compressed-log'],
+  'host/compressed-log': ['core-asm/abi'],
   'host/backend': ['host/types', 'host/plan-types'],
   'host/machine': ['host/plan-types'],
   'host/core': ['core-asm/abi', 'host/errors', 'host/types', 'host/plan-types'],
@@ -47,6 +50,7 @@ const allowed: Record<string, string[]> = {
     'host/paths',
   ],
   'host/linux': [
+    'host/frames',
     'host/backend',
     'host/machine',
     'host/core',
@@ -58,6 +62,7 @@ const allowed: Record<string, string[]> = {
   ],
   'host/runtime': ['host/linux', 'host/core', 'host/errors', 'host/types', 'host/plan-types', 'core-asm/abi'],
   'host/vm': [
+    'host/log-file',
     'host/backend',
     'host/machine',
     'host/core',
@@ -67,7 +72,17 @@ const allowed: Record<string, string[]> = {
     'host/paths',
     'core-asm/abi',
   ],
-  'host/wasi': ['host/backend', 'host/core', 'host/errors', 'host/types', 'host/plan-types', 'host/paths'],
+  'host/wasi': [
+    'core-asm/abi',
+    'host/frames',
+    'host/log-file',
+    'host/backend',
+    'host/core',
+    'host/errors',
+    'host/types',
+    'host/plan-types',
+    'host/paths',
+  ],
   'host/engine': [
     'host/backend',
     'host/core',
@@ -223,7 +238,7 @@ describe('calls', () => {
     {
       pattern: /child_process|from 'execa'/,
       where:
-        /^host\/(linux\/(executor|this-machine|service-manager)\.ts|vm\/|client\/(start-engine|ssh)\.ts|image\/unpack\.ts|docker-config\.ts|cli\/(run\/session|containers\/local-archive)\.ts)/,
+        /^host\/(linux\/(executor|this-machine|service-manager)\.ts|vm\/|wasi\/backend\.ts|client\/(start-engine|ssh)\.ts|image\/unpack\.ts|docker-config\.ts|cli\/(run\/session|containers\/local-archive)\.ts)/,
       why: 'processes are started in few places',
     },
     { pattern: /shell:\s*true/, where: /^$/, why: 'no shell between us and a command' },

@@ -30,6 +30,13 @@ export function checkAble({ record, backend: { capabilities } }: Container, abil
   );
 }
 
+/** What a user has not asked for, but every container has where there are networks. */
+export function settleAbilities({ host }: ContainerConfig, { networks }: BackendCapabilities): void {
+  if (networks || !['default', 'bridge'].includes(host.networkMode)) return;
+  delete host.networks?.[host.networkMode];
+  host.networkMode = 'none';
+}
+
 /** Of a creation. @throws {GantryError} UNSUPPORTED. */
 export function checkCapabilities({ host, healthcheck }: ContainerConfig, capabilities: BackendCapabilities): void {
   const { name, bindMounts, networks, exec } = capabilities;

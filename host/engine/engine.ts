@@ -2,13 +2,13 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Backend } from '../backend.ts';
-import { explainPlan, planDigest } from '../core/plan-text.ts';
+import { planDigest } from '../core/plan-text.ts';
 import { GantryError } from '../errors.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { Plan, PlanNetwork } from '../plan-types.ts';
 import type { ContainerConfig, Image, Isolation } from '../types.ts';
-import { checkCapabilities } from './abilities.ts';
+import { checkCapabilities, settleAbilities } from './abilities.ts';
 import { createBackends, type OpenBackend } from './backends.ts';
 import { type Container, createContainer } from './container.ts';
 import { type Announce, createAnnounce } from './container-events.ts';
@@ -30,7 +30,7 @@ import { createNetworks, privateSysctls } from './network/networks.ts';
 import { createNetworkOperations, type NetworkOperations } from './network/operations.ts';
 import { settleLinks } from './network/links.ts';
 import { checkHostPlace, checkNetworkOptions, settleNetworks } from './network/options.ts';
-import { type FindRunning, namedDevices, planRecord } from './planning.ts';
+import { explain, type FindRunning, namedDevices, planRecord } from './planning.ts';
 import type { ContainerRecord } from './record.ts';
 import { createSnapshots, type Snapshots } from './snapshots.ts';
 import { createSpareDirectories } from './state/spare-directories.ts';
@@ -182,8 +182,10 @@ export async function openEngine({ paths, backend, others, openImages }: EngineO
   };
 
   /** What runs a container of this configuration, and can do what it asks for. */
-  const backendFor = async (config: ContainerConfig): Promise<Backend> => {
+  const backendFor = async (config: ContainerConfig, { platform }: Image): Promise<Backend> => {
+    if (platform.architecture === 'wasm') config.host.isolation ??= 'wasm';
     const found = await backends.of(config.host.isolation);
+    settleAbilities(config, found.capabilities);
     checkCapabilities(config, found.capabilities);
     checkHostPlace(config, found.hostPlace);
     return found;
@@ -244,9 +246,9 @@ export async function openEngine({ paths, backend, others, openImages }: EngineO
       if (name !== undefined) checkName(name);
       const image = await images.find(input.image);
       const config = mergeConfig(input, forBuild ? withoutOwnLife(image) : image);
+      const backend = await backendFor(config, image);
       checkNetworkOptions(config, input.hostname);
       validateHealthcheck(config.healthcheck);
-      const backend = await backendFor(config);
       settleNetworks(config.host, context.networks.registry.find);
       settleLinks(config.host, findRecord);
       if (input.host.autoRemove && input.host.restartPolicy.name !== 'no')
@@ -282,7 +284,7 @@ export async function openEngine({ paths, backend, others, openImages }: EngineO
     async plan(input) {
       const image = await images.find(input.image);
       const config = mergeConfig(input, image);
-      const backend = await backendFor(config);
+      const backend = await backendFor(config, image);
       checkNetworkOptions(config, input.hostname);
       settleNetworks(config.host, context.networks.registry.find);
       settleLinks(config.host, findRecord);
@@ -295,7 +297,7 @@ export async function openEngine({ paths, backend, others, openImages }: EngineO
       await images.showLayers(images.layerPaths(image));
       const network = await context.networks.preview(record, findRunning);
       const plan = planRecord(context, record, { backend, facts, network, image, find: findRunning, preview: true });
-      return { plan, text: explainPlan(plan), digest: planDigest(plan) };
+      return { plan, text: explain(plan, backend), digest: planDigest(plan) };
     },
     get idle() {
       return [...containers.values()].every(

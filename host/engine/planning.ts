@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Backend, LogTarget, PlanFiles } from '../backend.ts';
 import { GantryError } from '../errors.ts';
+import { explainPlan, redact } from '../core/plan-text.ts';
 import { planContainer } from '../core/plans.ts';
 import type { HostFacts, Plan, PlanNetwork, PlanRequest } from '../plan-types.ts';
 import type { ContainerConfig, HostConfig, Image } from '../types.ts';
@@ -71,7 +72,7 @@ export function planRequest(context: Context, record: ContainerRecord, planning:
     facts: planning.facts,
     container: shareableIpc(namedAsOwner(config, files.hostname)),
     rootfs: {
-      lower: [...lower, context.files.scaffold],
+      lower: planning.backend.capabilities.kernel ? [...lower, context.files.scaffold] : lower,
       upper: files.upper,
       work: files.work,
       volatile: config.host.autoRemove,
@@ -104,7 +105,15 @@ export function fitsSlot({ networkMode }: HostConfig): boolean {
 }
 
 export function planRecord(context: Context, record: ContainerRecord, planning: Planning): Plan {
-  return planContainer(planRequest(context, record, planning));
+  const { plan = planContainer } = planning.backend;
+  return plan(planRequest(context, record, planning));
+}
+
+/** For people. A plan of another form than the core's is shown as it is, without secrets. */
+export function explain(plan: Plan, { capabilities }: Backend): string {
+  if (capabilities.kernel) return explainPlan(plan);
+  const order = JSON.parse(new TextDecoder().decode(plan.setup)) as { env: string[] };
+  return `${JSON.stringify({ ...order, env: order.env.map(redact) }, null, 2)}\n`;
 }
 
 /** Who shares another's network has its name, too: the file is that one's. */

@@ -193,7 +193,8 @@ const ancestors: Record<string, string> = { amd64: '386', arm64: 'arm' };
 
 export function runsOn(image: Platform, host: Platform): boolean {
   const isAncestor = ancestors[host.architecture] === image.architecture && image.os === host.os;
-  return isAncestor || matchesPlatform(image, host);
+  // Modules of WebAssembly run everywhere.
+  return isAncestor || image.architecture === 'wasm' || matchesPlatform(image, host);
 }
 
 /** What says nothing. */

@@ -12,7 +12,7 @@ import { cgroupDirectories } from './cgroup-layout.ts';
 import { type Connection, type Listener, openConnection } from './connection.ts';
 import { createExecutor, type Executor, findExecutor } from './executor.ts';
 import { createFacts } from './facts.ts';
-import { encodeFrame, type Failure, type Frame, frames, readFailure, readHello } from './frames.ts';
+import { encodeFrame, type Failure, type Frame, frames, readFailure, readHello } from '../frames.ts';
 import { orphanedBridges } from './orphans.ts';
 import { planFailure } from './plan-failure.ts';
 import { createPool } from './pool.ts';

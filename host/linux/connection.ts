@@ -1,6 +1,6 @@
 // One connection to a supervisor: frames in and out of a unix socket, with backpressure both ways.
 import type { Machine, MachineSocket } from '../machine.ts';
-import { createFrameReader, type Frame } from './frames.ts';
+import { createFrameReader, type Frame } from '../frames.ts';
 import { thisMachine } from './this-machine.ts';
 
 /** Gets what comes; `closed` is the last call and comes once. */

@@ -3,7 +3,7 @@ import { HOOK_EXITED, PHASE_TEARDOWN, PHASE_VALIDATE } from '../../core-asm/abi.
 import { type Op, type Program, readProgram } from '../core/program.ts';
 import { type ErrorCode, GantryError } from '../errors.ts';
 import { errnoName, errnoText } from './errno.ts';
-import type { Failure } from './frames.ts';
+import type { Failure } from '../frames.ts';
 
 /** What a failed program becomes. */
 export function planFailure(bytes: Uint8Array, failure: Failure): GantryError {

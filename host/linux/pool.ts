@@ -6,7 +6,7 @@ import { planPool } from '../core/plans.ts';
 import type { HostFacts } from '../plan-types.ts';
 import type { Connection } from './connection.ts';
 import type { Executor } from './executor.ts';
-import { frames } from './frames.ts';
+import { frames } from '../frames.ts';
 
 export interface Pool {
   /** Fills up; resolves when full, never rejects. */

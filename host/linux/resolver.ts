@@ -3,7 +3,7 @@ import { FRAME_ANSWER, FRAME_QUESTION, RESOLVER_TCP } from '../../core-asm/abi.t
 import type { ResolverLink } from '../backend.ts';
 import type { Machine } from '../machine.ts';
 import { openConnection } from './connection.ts';
-import { encodeFrame, type Frame } from './frames.ts';
+import { encodeFrame, type Frame } from '../frames.ts';
 
 const KEY = 4;
 

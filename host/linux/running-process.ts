@@ -21,7 +21,7 @@ import {
 import type { Exit, OutputSink, Recovery, RunningProcess, StartOptions } from '../backend.ts';
 import { GantryError } from '../errors.ts';
 import type { Connection } from './connection.ts';
-import { encodeFrame, type Frame, frames, readExited, readFailure, readHello, readStarted } from './frames.ts';
+import { encodeFrame, type Frame, frames, readExited, readFailure, readHello, readStarted } from '../frames.ts';
 import { planFailure, planWarning } from './plan-failure.ts';
 
 export interface Supervised extends StartOptions {

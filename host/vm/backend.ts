@@ -8,7 +8,7 @@ import type { Machine } from '../machine.ts';
 import { hostMachine } from './accelerator.ts';
 import type { Channel } from './channel/channel.ts';
 import { askGuest, GUEST_EXECUTOR, guestMachine } from './guest-machine.ts';
-import { openLog } from './log-file.ts';
+import { openLog } from '../log-file.ts';
 import { createProvider } from './machine-provider.ts';
 import type { Uplink } from './network/context.ts';
 import { HOST_ADDRESS } from './network/destinations.ts';

@@ -24,7 +24,7 @@ import {
   readFailure,
   readHello,
   readStarted,
-} from '../../host/linux/frames.ts';
+} from '../../host/frames.ts';
 
 const text = (value: string) => new TextEncoder().encode(value);
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FRAME_FAILED, FRAME_HEADER, HEADER_SIZE, OP_SIZE } from '../../core-asm/abi.ts';
 import { planContainer } from '../../host/core/plans.ts';
 import { readProgram } from '../../host/core/program.ts';
-import { createFrameReader, frames, readFailure } from '../../host/linux/frames.ts';
+import { createFrameReader, frames, readFailure } from '../../host/frames.ts';
 import { until } from '../helpers/cli.ts';
 import { hostFacts, planRequest } from '../helpers/plan-requests.ts';
 import { configurations } from '../plans/configurations.ts';

@@ -6,7 +6,7 @@ import { planContainer, planControl, planExec } from '../../host/core/plans.ts';
 import { enterContainer } from '../../host/linux/backend.ts';
 import { openConnection } from '../../host/linux/connection.ts';
 import { readFacts } from '../../host/linux/facts.ts';
-import { frames } from '../../host/linux/frames.ts';
+import { frames } from '../../host/frames.ts';
 import { attachFlags, superviseProcess } from '../../host/linux/running-process.ts';
 import type { ExecRequest, HostFacts, Plan, PlanRequest } from '../../host/plan-types.ts';
 import { planRequest } from '../helpers/plan-requests.ts';

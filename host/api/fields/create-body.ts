@@ -82,7 +82,7 @@ function readHostConfig(host: Fields, networking: Fields, config: Fields, versio
   const maskedPaths = host.texts('MaskedPaths');
   const readonlyPaths = host.texts('ReadonlyPaths');
   const shmSize = host.number('ShmSize');
-  const isolation = readIsolation(host);
+  const isolation = readIsolation(host) ?? (WASM_RUNTIME.test(host.text('Runtime')) ? 'wasm' : undefined);
   const given: HostConfig = {
     autoRemove: host.flag('AutoRemove'),
     resources: readResources(host, own),
@@ -204,9 +204,12 @@ function readLogConfig(fields: Fields): HostConfig['logConfig'] {
   return logConfig;
 }
 
+/** Docker's names of runtimes of WebAssembly: what they run is run here, and not by them. */
+const WASM_RUNTIME = /^io\.containerd\.(wasmedge|wasmer|wasmtime)\.v\d+$/;
+
 function checkRuntime(host: Fields): void {
   const runtime = host.text('Runtime');
-  if (!['', 'runc', 'gantry', 'io.containerd.runc.v2'].includes(runtime))
+  if (!['', 'runc', 'gantry', 'io.containerd.runc.v2'].includes(runtime) && !WASM_RUNTIME.test(runtime))
     throw new GantryError('UNSUPPORTED', `Unknown or invalid runtime name: ${runtime}`, {
       hint: 'gantry is its own runtime; leave it out',
     });

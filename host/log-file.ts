@@ -1,7 +1,7 @@
 // A container's log, written on this side as the supervisor writes it where it can: frames of core-asm/abi.ts, rotated by size.
 import { closeSync, constants, fstatSync, openSync, renameSync, rmSync, writevSync } from 'node:fs';
-import { LOG_HEADER, LOG_PARTIAL, STREAM_STDERR, STREAM_STDOUT } from '../../core-asm/abi.ts';
-import type { LogTarget } from '../backend.ts';
+import { LOG_HEADER, LOG_PARTIAL, STREAM_STDERR, STREAM_STDOUT } from '../core-asm/abi.ts';
+import type { LogTarget } from './backend.ts';
 import { compressLog, countRotation } from './compressed-log.ts';
 
 export interface LogFile {

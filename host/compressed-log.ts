@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { LOG_ORIGIN, LOG_ORIGIN_END } from '../../core-asm/abi.ts';
+import { LOG_ORIGIN, LOG_ORIGIN_END } from '../core-asm/abi.ts';
 
 /** By the log's path: the file is PATH.index. */
 const underWay = new Map<string, Set<{ index: number }>>();

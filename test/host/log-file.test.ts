@@ -3,8 +3,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readLogs } from '../../../host/engine/logs/logs.ts';
-import { openLog } from '../../../host/vm/log-file.ts';
+import { readLogs } from '../../host/engine/logs/logs.ts';
+import { openLog } from '../../host/log-file.ts';
 
 describe('a log on this side of a virtual machine', () => {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-log-'));

@@ -11,8 +11,8 @@ import {
   FRAME_RESIZE,
   FRAME_RUN,
   FRAME_SIGNAL,
-} from '../../core-asm/abi.ts';
-import { GantryError } from '../errors.ts';
+} from '../core-asm/abi.ts';
+import { GantryError } from './errors.ts';
 
 export interface Frame {
   /** FRAME_*. */
