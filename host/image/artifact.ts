@@ -20,7 +20,7 @@ const LAYER = /^$|^application\/octet-stream$|\.tar(\b|$)/;
 /** Programs that take what is no image here. */
 const takers: [RegExp, string][] = [
   [/helm/, '"helm pull" takes it'],
-  [/wasm/, 'Modules of WebAssembly are not run from artifacts; "oras pull" takes it'],
+  [/wasm/, 'A module of WebAssembly is one layer of application/wasm, and is pulled; "oras pull" takes anything'],
   [/cosign|sigstore|notary|in-toto/, 'It is about an image; "cosign" or "oras pull" reads it'],
 ];
 

@@ -12,6 +12,7 @@ import { familiarName, type Reference } from './reference.ts';
 import { plainLayer } from './plain-layer.ts';
 import { mirrorsOf } from './registry/registry-settings.ts';
 import { createRegistry, type Manifest, type Registry } from './registry/registry.ts';
+import { moduleImage, moduleOf } from './wasm-artifact.ts';
 
 export interface PullOptions {
   platform: Platform;
@@ -104,6 +105,13 @@ async function pullFrom(
   }
   if (document.kind === 'index')
     throw new GantryError('INVALID_ARCHIVE', `Cannot pull "${name}": its index leads to another index`);
+  const module = moduleOf(document);
+  if (module !== undefined) {
+    options.progress({ id: shortId(module.digest), status: 'Pulling fs layer' });
+    const told = await fetchSmall(registry, content, document.config);
+    const blob = storing(registry, content, module, options.progress);
+    return { ...(await moduleImage(blob, module.size, told, content, layers)), digest };
+  }
   checkIsImage(document, 'pull', name);
   const { config, layers: blobs } = document;
   const bytes = await fetchSmall(registry, content, config);

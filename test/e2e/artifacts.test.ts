@@ -9,6 +9,7 @@ import { startRegistry, type TestRegistry, whyNoRegistry } from '../helpers/regi
 import { whyNoContainers } from '../helpers/requirements.ts';
 import { loadArchive } from '../helpers/hostile-image.ts';
 import { ociLayout } from '../helpers/tar.ts';
+import { smallProgram } from '../helpers/wasi-programs.ts';
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -35,12 +36,12 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('what is beside images', (
     expect([answer.status, await answer.text()]).toEqual([201, '']);
     return { mediaType, digest: digestOf(body), size: body.length };
   };
-  const blob = async (content: string, mediaType: string): Promise<Described> => {
-    const digest = digestOf(Buffer.from(content));
+  const blob = async (content: string | Buffer, mediaType: string): Promise<Described> => {
+    const digest = digestOf(Buffer.from(content as Buffer));
     const begun = await fetch(`http://${registry.host}/v2/box/blobs/uploads/`, { method: 'POST' });
     const place = new URL(begun.headers.get('location')!, `http://${registry.host}`);
     place.searchParams.set('digest', digest);
-    const done = await fetch(place, { method: 'PUT', body: content });
+    const done = await fetch(place, { method: 'PUT', body: new Uint8Array(Buffer.from(content as Buffer)) });
     expect(done.status).toBe(201);
     return { mediaType, digest, size: content.length };
   };
@@ -68,6 +69,21 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('what is beside images', (
     await registry.close();
   });
 
+  it('a module of WebAssembly is pulled as an image that runs it', async () => {
+    const bytes = Buffer.from(await smallProgram());
+    const module = await blob(bytes, 'application/wasm');
+    const config = await blob(
+      '{"architecture":"wasm","os":"wasip1","layerDigests":[]}',
+      'application/vnd.wasm.config.v0+json',
+    );
+    await put('module', { config, layers: [module] });
+    for (const _time of ['first', 'again']) await ok('pull', name('module'));
+    expect(await ok('image', 'inspect', '-f', '{{.Os}}/{{.Architecture}}', name('module'))).toBe('wasip1/wasm');
+    expect(await ok('run', '--rm', name('module'))).toBe('hello');
+    await ok('rmi', name('module'));
+    expect(await ok('images', '-q')).toBe('');
+  });
+
   it.each([
     [
       'a chart of Helm',
@@ -78,9 +94,9 @@ describe.skipIf(whyNoContainers() || whyNoRegistry())('what is beside images', (
       'helm pull',
     ],
     [
-      'a module of WebAssembly',
+      'a component of WebAssembly with a layer of its own type',
       'application/vnd.wasm.config.v0+json',
-      'application/wasm',
+      'application/vnd.example.wasm',
       {},
       'vnd.wasm.config.v0+json',
       'WebAssembly',

@@ -40,6 +40,20 @@ describe.skipIf(reason)('WASI programs', () => {
     });
   });
 
+  it('run from a file that lies here, as an image without a name', async () => {
+    const file = join(shared, '../small.wasm');
+    expect(await here.ok('run', '--rm', '--isolation', 'wasm', file)).toBe('hello');
+    expect(await here.ok('run', '--rm', file)).toBe('hello');
+    expect(await here.ok('images', '-q', '--filter', 'dangling=true')).toMatch(/^[0-9a-f]{12}$/);
+    expect(await here.gantry('run', '--rm', join(shared, 'none.wasm'))).toMatchObject({ status: 125 });
+    writeFileSync(join(shared, 'text.wasm'), 'no module');
+    expect(await here.gantry('run', '--rm', join(shared, 'text.wasm'))).toMatchObject({
+      status: 126,
+      stderr: expect.stringMatching(/exec format error/),
+    });
+    await here.ok('image', 'prune', '-f');
+  });
+
   it('get what is piped in and give what is piped out, more than lies between', async () => {
     const input = Array.from({ length: 60_000 }, (_, line) => `line ${line}\n`).join('');
     const code = 'import sys\nfor line in sys.stdin: sys.stdout.write(line.upper())';

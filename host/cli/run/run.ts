@@ -17,6 +17,11 @@ interface Created {
 
 /** Creates the container; pulls where the engine has no such image. */
 async function makeContainer(api: Api, parsed: Parsed, body: Record<string, unknown>): Promise<Created> {
+  if (String(body.Image).endsWith('.wasm')) {
+    const { isModuleFile, loadModule } = await import('./module-image.ts');
+    if (isModuleFile(String(body.Image)))
+      return makeContainer(api, parsed, { ...body, Image: await loadModule(api, String(body.Image)) });
+  }
   const image = String(body.Image);
   const platform = parsed.value('platform');
   const policy = parsed.value('pull') ?? 'missing';
