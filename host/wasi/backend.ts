@@ -58,7 +58,7 @@ export function createWasiBackend({ follow, signal, recordedExit }: Supervision)
     prepare: async () => {},
     reserveSlot: () => undefined,
     releaseSlot() {},
-    place: async () => {},
+    place: async () => () => {},
     async start({ setup }, options) {
       const order = JSON.parse(new TextDecoder().decode(setup)) as Order;
       await rm(order.controlSocket, { force: true }); // Of a runner that was killed.
