@@ -59,6 +59,7 @@ export function createWasiBackend({ follow, signal, recordedExit }: Supervision)
     reserveSlot: () => undefined,
     releaseSlot() {},
     place: async () => () => {},
+    sourceOf: ({ source }) => source,
     async start({ setup }, options) {
       const order = JSON.parse(new TextDecoder().decode(setup)) as Order;
       await rm(order.controlSocket, { force: true }); // Of a runner that was killed.
