@@ -1,4 +1,4 @@
-// The public library surface: wires backends to the engine.
+// Wires backends to the engine, and the engine to its API. What programs import is library.ts.
 import type { ApiServer } from './api/server.ts';
 import type { Backend } from './backend.ts';
 import type { Engine } from './engine/engine.ts';
@@ -121,6 +121,8 @@ export interface ServeOptions extends OpenOptions {
   tls?: { authority: string; certificate: string; key: string } | undefined;
   /** How long a client may take for the head of a request, and for a JSON body; ms, 30 s by default. */
   clientTimeoutMs?: number | undefined;
+  /** Tell systemd of this process's life; not where it is another program's. Default: yes. */
+  notify?: boolean;
   /** End when nothing runs and nobody has asked for something for a while. */
   idleExit?: boolean;
   /** "HOST:PORT" or subnets that may be spoken to in http, or with any certificate. */
@@ -156,7 +158,7 @@ export async function serve(options: ServeOptions = {}): Promise<void> {
     throw error;
   }
   const { openServiceManager } = await import('./linux/service-manager.ts');
-  const manager = await openServiceManager();
+  const manager = await openServiceManager(options.notify === false ? {} : process.env);
   manager.ready();
   ready?.(server.addresses, server);
   await new Promise<void>((resolve) => {

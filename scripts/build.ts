@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { writeTypes } from './write-types.ts';
 
 const root = join(import.meta.dirname, '..');
 const run = (command: string, ...args: string[]) => execFileSync(command, args, { cwd: root, stdio: 'inherit' });
@@ -19,7 +20,12 @@ if (process.platform === 'linux') {
 
 await build({
   absWorkingDir: root,
-  entryPoints: { index: 'host/index.ts', 'share-worker': 'host/vm/share/worker.ts' },
+  entryPoints: {
+    index: 'host/index.ts',
+    library: 'host/library.ts',
+    vitest: 'host/vitest.ts',
+    'share-worker': 'host/vm/share/worker.ts',
+  },
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -106,6 +112,7 @@ if (process.platform === 'linux') {
 cpSync(join(root, 'host/linux/systemd'), join(root, 'dist/systemd'), { recursive: true });
 writeFileSync(join(root, 'dist/cli/package.json'), '{"type":"commonjs"}\n');
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
+for (const entry of ['library.ts', 'vitest.ts']) writeTypes(join(root, 'host'), entry, join(root, 'dist/types'));
 // So that npx finds the command in the clone itself.
 mkdirSync(join(root, 'node_modules/.bin'), { recursive: true });
 rmSync(join(root, 'node_modules/.bin/gantry'), { force: true });

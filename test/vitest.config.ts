@@ -26,6 +26,7 @@ export default defineConfig({
             'api/**/*.test.ts',
             'clients/**/*.test.ts',
             'e2e/**/*.test.ts',
+            'sdk/**/*.test.ts',
             'plans/platforms.test.ts',
           ],
           testTimeout: 120_000,

@@ -1,5 +1,5 @@
 // A client of the engine's API over its unix socket, or to an engine elsewhere: JSON, lines of JSON, raw streams, upgraded connections.
-import { type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { type Agent, type IncomingMessage, type RequestOptions, request } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ERRORS, type ErrorCode, GantryError } from '../errors.ts';
@@ -14,7 +14,7 @@ export interface SendOptions {
   stream?: NodeJS.ReadableStream;
   headers?: Record<string, string>;
   /** Told when the answer's head is there. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface Api {
@@ -27,6 +27,8 @@ export interface Api {
   /** A connection that nothing was sent over yet. */
   dial(): Promise<Duplex>;
   endpoint(): Promise<Endpoint>;
+  /** Lets go of kept connections. */
+  close(): void;
 }
 
 const VERSION = '1.51';
@@ -116,6 +118,12 @@ export function createApi(choose: () => Promise<Endpoint>, start: () => Promise<
     async endpoint() {
       found ??= find();
       return (await found).endpoint;
+    },
+    close() {
+      found?.then(
+        ({ options }) => (options.agent as Agent | undefined)?.destroy(),
+        () => {},
+      );
     },
     async dial() {
       found ??= find();

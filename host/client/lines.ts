@@ -16,7 +16,8 @@ export async function* jsonLines<T>(source: AsyncIterable<unknown>): AsyncGenera
   if (held.trim() !== '') yield JSON.parse(held) as T;
 }
 
-async function* whole(source: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+/** @throws {GantryError} ENGINE_UNREACHABLE where the engine ends before its answer does. */
+export async function* whole<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
   try {
     yield* source;
   } catch (cause) {

@@ -15,9 +15,12 @@ const LOG_SHOWN = 2000;
  */
 const HEAP = ['--max-semi-space-size=2', '--single-threaded-gc'];
 
-/** @param program path of the command line's own entry. @throws {GantryError} ENGINE_UNREACHABLE with what the engine said. */
-export async function startEngine(program: string): Promise<void> {
-  const { dataRoot, socket } = enginePaths();
+/**
+ * @param program path of the command line's own entry. @param givenRoot another data root than the environment's.
+ * @throws {GantryError} ENGINE_UNREACHABLE with what the engine said.
+ */
+export async function startEngine(program: string, givenRoot?: string): Promise<void> {
+  const { dataRoot, socket } = enginePaths(givenRoot);
   const log = join(dataRoot, 'engine.log');
   let file: number;
   try {
@@ -37,6 +40,7 @@ export async function startEngine(program: string): Promise<void> {
     stdio: ['ignore', file, file],
     detached: true,
     cwd: '/',
+    ...(givenRoot === undefined ? {} : { env: { ...process.env, GANTRY_DATA_ROOT: dataRoot } }),
   });
   closeSync(file);
   let ended: string | undefined;

@@ -1,19 +1,17 @@
 // Sizes and times, in and out, in docker's spelling.
+import { readByteSize } from '../../byte-size.ts';
 import { GantryError } from '../../errors.ts';
 import { humanDuration } from '../../human-duration.ts';
 
-const scales = 'bkmgtp';
-
 /** "512m", "1.5g", "64" → bytes; base 1024. @throws {GantryError} INVALID_ARGUMENT naming the flag. */
 export function parseBytes(text: string, flag: string): number {
-  const [, digits, suffix = 'b'] = /^(\d+(?:\.\d+)?)\s*([bkmgtp])?(?:i?b)?$/i.exec(text.trim()) ?? [];
-  const bytes = Number(digits) * 1024 ** scales.indexOf(suffix.toLowerCase());
-  if (digits === undefined || !Number.isSafeInteger(Math.floor(bytes)))
+  const bytes = readByteSize(text);
+  if (bytes === undefined)
     throw new GantryError('INVALID_ARGUMENT', `Invalid argument "${text}" for "--${flag}": invalid size`, {
       hint: 'Such as 512m or 1.5g',
       details: { flag },
     });
-  return Math.floor(bytes);
+  return bytes;
 }
 
 /** As parseBytes, with -1 for "unlimited". */

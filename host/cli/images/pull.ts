@@ -17,7 +17,7 @@ export async function pullImage(
   output: NodeJS.WriteStream = process.stderr,
   allTags = false,
 ): Promise<void> {
-  const { loginHeader } = await import('./registry.ts');
+  const { loginHeader } = await import('../../login-header.ts');
   const answer = await api.open('POST', '/images/create', {
     headers: await loginHeader(image),
     query: { fromImage: image, platform, ...(hasTag(image) || allTags ? {} : { tag: 'latest' }) },

@@ -2,7 +2,7 @@
 import type { Command } from '../command.ts';
 import { filtersOf, formatRows } from '../format/format.ts';
 import { decimalSize } from '../format/units.ts';
-import { loginHeader } from './registry.ts';
+import { loginHeader } from '../../login-header.ts';
 
 interface Answer {
   digest: string;

@@ -1,27 +1,12 @@
 // `push`, `login`, `logout`: what has to do with registries beyond pulling.
 import { createInterface } from 'node:readline';
+import { loginHeader } from '../../login-header.ts';
 import { eraseLogin, type Login, serverKey, storedLogin, storedLogins, storeLogin } from '../../docker-config.ts';
 import { GantryError } from '../../errors.ts';
 import type { Command } from '../command.ts';
 import type { Parsed } from '../flags.ts';
 import { showProgress } from './progress.ts';
 import { askHidden, askLine } from './prompt.ts';
-
-/** The registry that a name leads to, by docker's rule. */
-function registryOf(name: string): string {
-  const first = name.includes('/') ? name.slice(0, name.indexOf('/')) : '';
-  return /[.:]/.test(first) || first === 'localhost' ? first : 'docker.io';
-}
-
-/** Header X-Registry-Auth for who is logged in at the registry of a name. */
-export async function loginHeader(name: string): Promise<Record<string, string>> {
-  const registry = registryOf(name);
-  const login = await storedLogin(registry);
-  if (login === undefined) return {};
-  const { username, password, identityToken } = login;
-  const value = { username, password, identitytoken: identityToken, serveraddress: serverKey(registry) };
-  return { 'x-registry-auth': Buffer.from(JSON.stringify(value)).toString('base64url') };
-}
 
 /** Header X-Registry-Config for all who are logged in anywhere: a build's images may come from there. */
 export async function loginsHeader(): Promise<Record<string, string>> {

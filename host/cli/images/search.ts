@@ -1,7 +1,7 @@
 // `search`: what a registry has for some words.
 import type { Command } from '../command.ts';
 import { filtersOf, formatRows } from '../format/format.ts';
-import { loginHeader } from './registry.ts';
+import { loginHeader } from '../../login-header.ts';
 
 interface Result {
   name: string;
