@@ -206,6 +206,37 @@ export interface ProcessEntry {
   command: string;
 }
 
+/** A virtual machine in which containers run. */
+export interface MachineInfo {
+  state: 'running' | 'stopped';
+  /** Of what runs; absent where nothing does. */
+  running?: {
+    pid: number;
+    accelerator: string;
+    memoryMb: number;
+    cpus: number;
+    /** From a snapshot; else it was booted. */
+    resumed: boolean;
+    /** ISO 8601. */
+    startedAt: string;
+    /** What QEMU holds of this host's memory; absent where the host does not tell. */
+    residentBytes?: number;
+  };
+  /** Bytes on this host's disk. */
+  diskBytes: number;
+  snapshotBytes: number;
+  directory: string;
+}
+
+export interface MachineControl {
+  info(): Promise<MachineInfo>;
+  start(): Promise<void>;
+  /** Switches it off; what runs in it ends with it. */
+  stop(): Promise<void>;
+  /** Stops it and removes its disk, its snapshot, and what was found out about accelerators. */
+  reset(): Promise<void>;
+}
+
 export interface ResolverLink {
   /** Resolves when the resolver is gone, or `close` was called. */
   readonly closed: Promise<void>;
@@ -224,6 +255,8 @@ export interface Backend {
   /** Absent: containers are on this host, and its address is their network's gateway. */
   readonly hostPlace?: HostPlace;
   readonly capabilities: BackendCapabilities;
+  /** Where containers run in a virtual machine that is one for all. */
+  readonly machine?: MachineControl;
   /** Path, for the plan, of the program that serves as /sbin/docker-init. */
   readonly initProgram: string;
   /** Facts for planning; cached. `devices` names host device nodes to look up. */

@@ -7,6 +7,7 @@ import { diskUsageRoutes } from './routes/disk-usage-routes.ts';
 import { execRoutes } from './routes/exec-routes.ts';
 import { gantryRoutes } from './routes/gantry-routes.ts';
 import type { Route } from './http.ts';
+import { machineRoutes } from './routes/machine-routes.ts';
 import { imageRoutes } from './routes/image-routes.ts';
 import { networkRoutes } from './routes/network-routes.ts';
 import { pushRoutes } from './routes/push-routes.ts';
@@ -33,6 +34,7 @@ export function allRoutes(engine: Engine): Route[] {
     ...diskUsageRoutes(engine),
     ...networkRoutes(engine),
     ...gantryRoutes(engine),
+    ...machineRoutes(engine),
     // Behind the others: what is carried out is not refused.
     ...refusedRoutes(),
   ];

@@ -37,6 +37,10 @@ const kube =
   (name: string): Load =>
   async () =>
     (await import('./kube/kube.ts')).commands[name]!;
+const machine =
+  (name: string): Load =>
+  async () =>
+    (await import('./system/machine.ts')).commands[name]!;
 const prune =
   (name: string): Load =>
   async () =>
@@ -109,6 +113,10 @@ const table: Record<string, Load> = {
   'context show': contexts('show'),
   'kube play': kube('play'),
   'kube down': kube('down'),
+  'machine info': machine('info'),
+  'machine start': machine('start'),
+  'machine stop': machine('stop'),
+  'machine reset': machine('reset'),
   'system dial-stdio': async () => (await import('./system/dial-stdio.ts')).dialStdio,
   info: async () => (await import('./system/system.ts')).info,
   version: async () => (await import('./system/system.ts')).version,
@@ -165,11 +173,21 @@ const groups: Record<string, Record<string, string>> = {
     remove: 'context rm',
   },
   kube: { play: 'kube play', down: 'kube down' },
+  machine: {
+    ...Object.fromEntries(['info', 'start', 'stop', 'reset'].map((name) => [name, `machine ${name}`])),
+    inspect: 'machine info',
+  },
   system: { ...same('info events'), df: 'system df', prune: 'system prune', 'dial-stdio': 'system dial-stdio' },
 };
 
 /** What docker has and gantry has not: what to do instead. */
 const absent: Record<string, string> = {
+  ...Object.fromEntries(
+    ['ssh', 'shell'].map((name) => [
+      `machine ${name}`,
+      'The guest has no shell of its own; look around with "gantry run -it --rm --privileged --pid host --network host IMAGE"',
+    ]),
+  ),
   buildx: 'Build with "gantry build", or docker build with DOCKER_BUILDKIT=0 and DOCKER_HOST',
   ...Object.fromEntries(['compose', 'swarm'].map((name) => [name, ''])),
 };
@@ -205,6 +223,10 @@ export async function findCommand(words: string[]): Promise<Found> {
   if (Object.hasOwn(absent, first))
     throw new GantryError('INVALID_ARGUMENT', `There is no "gantry ${first}"`, {
       hint: absent[first] || 'See "gantry --help" for what there is',
+    });
+  if (Object.hasOwn(absent, `${first} ${second}`))
+    throw new GantryError('INVALID_ARGUMENT', `There is no "gantry ${first} ${second}"`, {
+      hint: absent[`${first} ${second}`],
     });
   if (group === undefined)
     throw unknown(

@@ -7,8 +7,10 @@ import { GantryError } from '../errors.ts';
 import type { Machine } from '../machine.ts';
 import { hostMachine } from './accelerator.ts';
 import type { Channel } from './channel/channel.ts';
-import { askGuest, GUEST_EXECUTOR, guestMachine } from './guest-machine.ts';
+import { errnoCode } from './channel/errno.ts';
+import { GUEST_EXECUTOR, guestMachine } from './guest-machine.ts';
 import { openLog } from '../log-file.ts';
+import { createMachineControl } from './machine-control.ts';
 import { createProvider } from './machine-provider.ts';
 import type { Uplink } from './network/context.ts';
 import { HOST_ADDRESS } from './network/destinations.ts';
@@ -16,6 +18,7 @@ import { openRelay } from './network/relay.ts';
 import { createPlacement } from './placement.ts';
 import type { Owner } from './share/tree.ts';
 import { createShares, type Shares, shareTarget } from './share/shares.ts';
+import { NEW_DISK } from './virtual-machine.ts';
 
 export interface VmBackendOptions {
   dataRoot: string;
@@ -41,13 +44,11 @@ export function createVmBackend(options: VmBackendOptions): Backend {
   const provider = createProvider({
     directory: join(dataRoot, 'vm'),
     runDirectory: join(runRoot, 'vm'),
-    async settle(machine) {
-      await Promise.all([
-        askGuest(machine.channel, ['disk', dataRoot]),
-        openRelay(machine.channel, { ...uplink, reachesHost }),
-      ]);
+    async settle({ channel }) {
+      await Promise.all([mountDisk(channel, dataRoot), openRelay(channel, { ...uplink, reachesHost })]);
     },
     reconnect: (machine) => openRelay(machine.channel, { ...uplink, reachesHost }),
+    started: () => void placement.sweep().catch(() => {}),
     warn,
   });
   const channel = async (): Promise<Channel> => (await provider.get()).channel;
@@ -106,7 +107,8 @@ export function createVmBackend(options: VmBackendOptions): Backend {
     hostPlace: { nameServer: HOST_ADDRESS, gateway: reachesHost ? HOST_ADDRESS : undefined },
     capabilities: { ...inner.capabilities, name: 'vm', sameFiles: false, outlivesEngine: false },
     async prepare() {
-      await placement.sweep().catch(() => {});
+      // Nothing is started for it: a machine that is not there is swept when it is.
+      if ((await provider.running()) !== undefined) await placement.sweep().catch(() => {});
     },
     sourceOf: shareTarget,
     async place(files) {
@@ -119,6 +121,7 @@ export function createVmBackend(options: VmBackendOptions): Backend {
       const process = count(withLog(started, log, given.attachOutput));
       return { ...process, warnings: [...(process.warnings ?? []), ...warnings()] };
     },
+    machine: createMachineControl(provider, join(dataRoot, 'vm')),
     outlived: async () => (await provider.running()) !== undefined,
     async adopt(id, controlSocket, recovery, log) {
       const found = await inner.adopt(id, controlSocket, recovery);
@@ -146,6 +149,17 @@ export function createVmBackend(options: VmBackendOptions): Backend {
       return [{ name: 'virtual machine', state: 'warning', detail, hint }];
     },
   };
+}
+
+async function mountDisk(channel: Channel, directory: string): Promise<void> {
+  const stream = channel.open(['disk', directory]);
+  stream.on('error', () => {});
+  const { status } = await stream.resume().over;
+  if (status === 0) return;
+  const reason = status === undefined ? 'the machine is gone' : errnoCode(status);
+  throw new GantryError('BACKEND_UNAVAILABLE', `Cannot mount the disk of the virtual machine: ${reason}`, {
+    hint: NEW_DISK,
+  });
 }
 
 function oneLine(text: string): string {

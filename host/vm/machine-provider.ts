@@ -37,6 +37,8 @@ export interface ProviderOptions {
   settle(machine: VirtualMachine): Promise<void>;
   /** Done in place of it in one that is taken over. */
   reconnect(machine: VirtualMachine): Promise<void>;
+  /** Told of each machine that was started, once it can be used. */
+  started(): void;
   /** What went otherwise than it should, a line each. */
   warn(text: string): void;
   env?: NodeJS.ProcessEnv;
@@ -65,6 +67,7 @@ const PROBE_MS = 8_000;
 const INTERPRETER_MS = 120_000;
 const RESUME_MS = 30_000;
 const ADOPT_MS = 15_000;
+const SPARE_MS = 3_000;
 /** Until a disk of the host that was full is tried again. */
 const FULL_DISK_MS = 2_000;
 
@@ -251,19 +254,28 @@ export function createProvider(options: ProviderOptions): MachineProvider {
     await ending;
   };
 
-  /** Unused is a machine of which nothing is asked, and in which nothing runs: each container has a stream. */
+  /**
+   * Unused is a machine of which nothing is asked, and in which nothing runs: each container has a stream. Soon after the last
+   * use it gives back what it keeps only to be faster, and later it goes.
+   */
   const watchIdle = (): void => {
     const idleMs = idleOf(env);
-    if (idleMs === 0) return;
     let opened = -1;
+    let spared = 0;
     const look = (): void => {
       if (current === undefined) return;
       const { traffic } = current.channel;
       if (traffic.streams > 0 || traffic.opened !== opened) lastUsed = Date.now();
       opened = traffic.opened;
-      if (Date.now() - lastUsed >= idleMs) void stop();
+      const unusedMs = Date.now() - lastUsed;
+      if (idleMs > 0 && unusedMs >= idleMs) void stop();
+      else if (unusedMs >= SPARE_MS && spared !== lastUsed) {
+        spared = lastUsed;
+        askGuest(current.channel, ['spare']).catch(() => {});
+        opened++; // That was no use.
+      }
     };
-    setInterval(look, Math.min(1000, idleMs)).unref();
+    setInterval(look, idleMs > 0 ? Math.min(1000, idleMs) : 1000).unref();
   };
   watchIdle();
 
@@ -271,7 +283,9 @@ export function createProvider(options: ProviderOptions): MachineProvider {
     await ending.catch(() => {});
     const adopted = await adoptOnce();
     if (adopted !== undefined && adopted === current) return adopted;
-    return follow(await startAny());
+    const machine = follow(await startAny());
+    setImmediate(options.started); // For others have waited longer.
+    return machine;
   };
 
   return {

@@ -35,6 +35,9 @@ export interface StartedFrom {
   told?(event: string, data: Record<string, unknown>): void;
 }
 
+/** For a disk that cannot be used any more. */
+export const NEW_DISK = '"gantry machine reset" makes a new one, without the containers and volumes of the old';
+
 const LOG_SHOWN = 4096;
 const CONSOLE_SHOWN = 2000;
 const POWER_OFF_MS = 10_000;
@@ -255,7 +258,9 @@ function startFailure(reason: string, { accelerator, console }: GuestSpec): Gant
     'BACKEND_UNAVAILABLE',
     `Cannot boot the virtual machine (${accelerator}): ${reason}${shown === '' ? '' : `\n${shown}`}`,
     {
-      hint: 'Run "gantry doctor"; GANTRY_VM_ACCELERATOR=tcg does without the hypervisor',
+      hint: /data\.qcow2|qcow2 format/i.test(reason)
+        ? NEW_DISK
+        : 'Run "gantry doctor"; GANTRY_VM_ACCELERATOR=tcg does without the hypervisor',
       details: { reason },
     },
   );

@@ -70,8 +70,10 @@ describe.skipIf(whyNoGuest(architecture))('a virtual machine', () => {
     expect(await (await fetch(`http://${address}/`)).text()).toBe('served\n');
     await here.ok('stop', '-t', '0', 'counter');
     const lines = (await here.ok('logs', 'counter')).split('\n').map(Number);
-    expect(lines).toEqual(lines.map((_, index) => index + 1)); // None is missing, none is there twice.
-    expect(lines.length).toBeGreaterThan(5);
+    // None is there twice; what was on its way at that moment is lost, and all else is there.
+    const gaps = lines.filter((line, index) => index > 0 && line !== lines[index - 1]! + 1);
+    expect(lines).toEqual([...new Set(lines)].sort((a, b) => a - b));
+    expect([lines[0], gaps.length <= 1, lines.length > 5]).toEqual([1, true, true]);
     await here.ok('rm', '-f', 'web', 'counter', 'ender');
   });
 
@@ -162,5 +164,35 @@ describe.skipIf(whyNoGuest(architecture))('a virtual machine', () => {
     } finally {
       await other.close();
     }
+  });
+
+  it('is started, told of, stopped and reset by its user', async () => {
+    await endEngine();
+    const info = async (): Promise<{ state: string; diskBytes: number; snapshotBytes: number }> =>
+      JSON.parse(await here.ok('machine', 'info', '--format', 'json'));
+    // Nobody needs it for what lies on this side.
+    await here.ok('images');
+    expect(await info()).toMatchObject({ state: 'stopped' });
+    expect(machines(here)).toEqual([]);
+    await here.ok('machine', 'start');
+    const [pid] = machines(here);
+    expect(await info()).toMatchObject({ state: 'running', running: { pid, accelerator: 'tcg', memoryMb: 768 } });
+    expect(await here.ok('machine', 'info')).toMatch(/^State: +running$/m);
+    const script = 'trap "exit 3" TERM; while true; do sleep 0.1; done';
+    await here.ok('run', '-d', '--name', 'polite', '-v', 'lasting:/data', 'box', 'sh', '-c', script);
+    await here.ok('machine', 'stop');
+    expect(await info()).toMatchObject({ state: 'stopped' });
+    expect(hasEnded(pid!)).toBe(true);
+    expect(await here.ok('inspect', '-f', '{{.State.ExitCode}}', 'polite')).toBe('3');
+    expect(await here.gantry('machine', 'reset')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/--force/),
+    });
+    await here.ok('machine', 'reset', '--force');
+    expect(await info()).toMatchObject({ state: 'stopped', diskBytes: 0, snapshotBytes: 0 });
+    expect([await here.ok('ps', '-aq'), await here.ok('volume', 'ls', '-q')]).toEqual(['', '']);
+    expect(await here.gantry('machine', 'ssh')).toMatchObject({
+      stderr: expect.stringMatching(/no shell .*--pid host/),
+    });
   });
 });
