@@ -1,5 +1,4 @@
 // QEMU's own control socket (QMP): commands and events as lines of JSON. Whoever may use it has the machine, so only the user may.
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { GantryError } from '../errors.ts';
 
@@ -41,8 +40,11 @@ export async function openQmp(
     }
     if (held.length > LINE_MAX) socket.destroy();
   });
-  const closed = once(socket, 'close').then(() => {
-    for (const { settle } of waiting.splice(0)) settle({ error: { desc: 'QEMU has ended' } });
+  const closed = new Promise<void>((resolve) => {
+    socket.once('close', () => {
+      for (const { settle } of waiting.splice(0)) settle({ error: { desc: 'QEMU has ended' } });
+      resolve();
+    });
   });
   const execute = <T>(command: string, given?: Record<string, unknown>): Promise<T> =>
     new Promise((resolve, reject) => {
