@@ -76,8 +76,9 @@ export async function startMachine(qemu: string, spec: GuestSpec, from: StartedF
   } catch (error) {
     child.kill('SIGKILL');
     await ended;
-    // The channel of a QEMU that ends may be closed before it has ended: its own words say more.
-    throw error instanceof GantryError ? error : startFailure(said(log) || (error as Error).message, spec);
+    // The sockets of a QEMU that ends may be closed before it has ended: its own words say more.
+    const told = error instanceof GantryError && error.details?.reason !== undefined;
+    throw told ? error : startFailure(said(log) || (error as Error).message, spec);
   } finally {
     clearTimeout(timer);
   }
