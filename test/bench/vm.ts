@@ -65,7 +65,8 @@ async function boot(): Promise<number> {
   try {
     const files = prepareGuestFiles(image, join(dataRoot, 'floor'), architecture);
     const { path } = await findQemu(architecture, process.platform);
-    const paths = { console: join(directory, 'console.log'), port: { socket: join(directory, 'port') } };
+    const ports = { port: { socket: join(directory, 'port') }, sharesPort: { socket: join(directory, 'shares') } };
+    const paths = { console: join(directory, 'console.log'), ...ports };
     const size = { memoryMb: MEMORY_MB, cpus: CPUS };
     const spec = { host: process.platform, architecture, accelerator: 'tcg' as const, ...size, ...files, ...paths };
     const before = performance.now();
