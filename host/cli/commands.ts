@@ -51,6 +51,7 @@ const table: Record<string, Load> = {
   create: async () => (await import('./run/run.ts')).create,
   exec: async () => (await import('./run/exec.ts')).exec,
   plan: async () => (await import('./run/plan.ts')).plan,
+  matrix: async () => (await import('./matrix/matrix.ts')).matrix,
   ps: async () => (await import('./containers/ps.ts')).ps,
   attach: async () => (await import('./run/attach.ts')).attach,
   start: async () => (await import('./run/attach.ts')).start,

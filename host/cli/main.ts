@@ -57,8 +57,10 @@ async function main(argv: string[]): Promise<number> {
   return runCommand(found.name, found.command, found.args, context);
 }
 
-/** Docker's statuses: 125 for a flag, and for all that keeps `run` from starting; 126 and 127 for the program; else 1. */
+/** Docker's statuses: 125 for a flag, and for all that keeps `run` from starting; 126 and 127 for the program; else 1.
+ *  `matrix` has 1 for cells that fail, and 125 for all else. */
 function statusOf(error: GantryError | undefined, command: string | undefined): number {
+  if (command === 'matrix') return 125;
   if (error === undefined) return 125;
   const ours = error.exitStatus === 125 && error.details?.flag === undefined && command !== 'run';
   return ours || error.details?.count !== undefined ? 1 : error.exitStatus;
