@@ -54,7 +54,7 @@ function lookOf(job: Job): Look {
 /** Longest word of a state. */
 const WORD = 'timed out'.length;
 /** Columns that a name must leave to what stands behind it. */
-const LEAST_TEXT = 12;
+const LEAST_TEXT = 24;
 
 /** @param colors as NO_COLOR wishes. @param now in milliseconds. */
 export function tableDisplay(
@@ -85,7 +85,7 @@ export function tableDisplay(
     const width = Math.max(40, terminal.columns || 80);
     const height = whole ? Number.POSITIVE_INFINITY : (terminal.rows || 24) - 1;
     const longest = Math.max(...jobs.map((job) => widthOf(clean(job.cell.name))));
-    const names = Math.min(longest, width - 1 - WORD - 2 - 2 - LEAST_TEXT - 8);
+    const names = Math.max(8, Math.min(longest, width - 1 - WORD - 2 - 2 - LEAST_TEXT - 8));
     const ended = jobs.filter((job) => job.state === 'ended');
     const running = jobs.filter((job) => job.state === 'preparing' || job.state === 'running');
     const title = `[+] ${ended.length}/${jobs.length} cells${whole || ended.length === 0 ? '' : `: ${summary(ended)}`}`;
