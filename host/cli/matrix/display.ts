@@ -37,6 +37,13 @@ export function lineDisplay(output: Output): Display {
   };
 }
 
+/** Beginning and end: what tells cells apart is often the last value. */
+function shortened(name: string, width: number): string {
+  if (widthOf(name) <= width) return name;
+  const end = [...name].slice(-Math.floor(width / 4)).join('');
+  return `${cut(name, Math.max(0, width - 1 - widthOf(end)))}…${cut(end, width - 1)}`;
+}
+
 interface Look {
   word: string;
   color: number;
@@ -71,7 +78,7 @@ export function tableDisplay(
     const { word, color } = lookOf(job);
     const seconds = job.state === 'ended' ? job.seconds : (now() - (job.began ?? now())) / 1000;
     const right = job.began === undefined ? '' : `${seconds.toFixed(1)}s`;
-    const name = cut(clean(job.cell.name), names);
+    const name = shortened(clean(job.cell.name), names);
     const reason = job.state === 'ended' ? (job.attempts.at(-1)?.reason ?? '') : (lastLines(job.tail, 1)[0] ?? '');
     // A terminal's last column stays free: some wrap as soon as it is written.
     const room = Math.max(0, width - 1 - WORD - 2 - names - 2 - right.length - 1);

@@ -81,6 +81,16 @@ describe('the table', () => {
     expect(screen.lines[0]).toBe('[+] 30/30 cells  5.0s');
   });
 
+  it('shows both ends of a name that is too long', () => {
+    const screen = new Screen(60);
+    const jobs = ['1', '2'].map((end) => job(`${'image'.repeat(20)}, ${end}`, {}));
+    tableDisplay({ write: (text: string) => screen.write(text), columns: 60, rows: 24 }, jobs, false).end();
+    expect(screen.lines.slice(1, 3)).toEqual([
+      expect.stringMatching(/^passed {5}imageimage\w*…\w*, 1 /),
+      expect.stringMatching(/^passed {5}imageimage\w*…\w*, 2 /),
+    ]);
+  });
+
   it('is lines elsewhere: one for a start, one for an end', () => {
     const lines: string[] = [];
     const display = lineDisplay({ write: (text) => lines.push(text) });
