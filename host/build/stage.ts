@@ -24,7 +24,7 @@ import { mountKeys } from './run-mounts.ts';
 import type { Output } from './shared-work.ts';
 import { type StagePlan, worksOnFiles } from './stages.ts';
 import type { Step } from './told.ts';
-import { readTransfer } from './transfer.ts';
+import { ownerIsNumber, readTransfer } from './transfer.ts';
 
 export interface StageStart {
   base: Draft;
@@ -98,9 +98,9 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
       output: Output,
       store: (tar: AsyncIterable<Uint8Array> | undefined) => Promise<CacheRecord>,
     ) => Promise<CacheRecord>,
-    sooner?: string,
+    { sooner, below = draft.image.diffIds }: { sooner?: string | undefined; below?: string[] | undefined } = {},
   ): Promise<{ record: CacheRecord; cached: boolean }> => {
-    const key = keyOf([draft.image.diffIds, draft.image.platform, epoch ?? null, ...parts]);
+    const key = keyOf([below, draft.image.platform, epoch ?? null, ...parts]);
     const known = request.noCache ? undefined : await builds.cached(key);
     const used = (record: CacheRecord): void =>
       builds.cache.change((file) => {
@@ -173,10 +173,16 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
         : undefined;
     const { config, diffIds, platform } = draft.image;
     const createdBy = `${instruction.kind.toUpperCase()} ${transferText(instruction)}`;
-    // Files of a stage are only read where the stage has changed.
+    // With --link the layer is made as upon nothing, so that it suits any layers below: no link is followed, directories are new.
+    const below = instruction.link ? [] : diffIds;
+    // Files of a stage are only read where the stage has changed. Names of owners are the image's in any case.
+    const read = ownerIsNumber(instruction.chown) ? below : diffIds;
     const sooner =
       source &&
-      keyOf(['copy from', diffIds, platform, epoch ?? null, source.image.diffIds, config.workingDir, instruction.text]);
+      keyOf([
+        ...['copy from', instruction.link, read, platform, epoch ?? null, source.image.diffIds],
+        ...[config.workingDir, instruction.text],
+      ]);
     const early = sooner === undefined || request.noCache ? undefined : await builds.cached(sooner);
     if (early !== undefined) {
       builds.cache.change(() => {
@@ -190,10 +196,10 @@ export async function buildStage(build: BuildContext, plan: StagePlan, start: St
     const transfer = await readTransfer(build, instruction, draft, paths, source);
     const { record, cached } = await layer(
       step,
-      ['copy', transfer.content],
+      [instruction.link ? 'copy linked' : 'copy', transfer.content],
       createdBy,
-      async (_output, store) => store((await draftLayer(transfer.write, paths)).pack(epoch)),
-      sooner,
+      async (_output, store) => store((await draftLayer(transfer.write, instruction.link ? [] : paths)).pack(epoch)),
+      { sooner, below },
     );
     change(createdBy, config, { record });
     return cached;

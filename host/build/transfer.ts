@@ -112,6 +112,9 @@ async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
   if (text !== '') yield Buffer.from(text);
 }
 
+/** Whether nothing of the image is read for --chown. */
+export const ownerIsNumber = (chown: string | undefined): boolean => chown === undefined || /^\d+(:\d+)?$/.test(chown);
+
 /** Of --chown, with names of the image; undefined: as the source has it, which is root's for the context. */
 function ownerOf(chown: string | undefined, layers: string[]): Placement['owner'] {
   if (chown === undefined) return undefined;

@@ -91,7 +91,7 @@ export function createBuilds(cache: BuildCache, content: ContentStore, layers: L
       return { id: await content.put(writeImageConfig(finished)), image: finished, layers: all };
     },
     async layerPaths(draft) {
-      const paths = draft.layers.map(({ diffId }) => layers.path(diffId)).reverse();
+      const paths = layers.paths(draft.layers.map(({ diffId }) => diffId));
       await layers.show(paths);
       return paths;
     },

@@ -319,7 +319,7 @@ export function createImageStore(
       runsOn(platform, hostPlatform())
         ? undefined
         : `The requested image's platform (${platformText(platform)}) does not match the detected host platform (${platformText(hostPlatform())}) and no specific platform was requested`,
-    layerPaths: (image) => image.diffIds.map((diffId) => layers.path(diffId)).reverse(),
+    layerPaths: (image) => layers.paths(image.diffIds),
     showLayers: layers.show,
     layerFormat: layers.format,
     async verify(name, checked = new Map()) {

@@ -20,6 +20,9 @@ export interface LayerStore {
   size(diffId: string): Promise<number>;
   /** Directory of the layer's tree, in overlayfs' format of whiteouts; there is something in it once it was shown. */
   path(diffId: string): string;
+  /** Of an image, lowest first → their directories, uppermost first. One that is there twice counts where it is uppermost: overlayfs
+   *  takes no directory twice (ELOOP), and what is in the lower one the upper one has, too. */
+  paths(diffIds: string[]): string[];
   /** Mounts what of these paths is not yet there; undefined where nothing is to be done. @throws {GantryError} STATE_DAMAGED, UNSUPPORTED. */
   show(paths: readonly string[]): Promise<void> | undefined;
   /** It is not there any more; its bytes may still be on their way out. */
@@ -214,6 +217,7 @@ export function createLayerStore(
     list: async () =>
       (await readdir(directory)).filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => `sha256:${name}`),
     path: (diffId) => treeIn(homeOf(diffId)),
+    paths: (diffIds) => [...new Set(diffIds.toReversed())].map((diffId) => treeIn(homeOf(diffId))),
     show(paths) {
       const missing = paths.filter((path) => !plain.has(path) && !mounts.has(path));
       if (missing.length === 0) return undefined;

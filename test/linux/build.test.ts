@@ -112,6 +112,49 @@ describe.skipIf(whyNoContainers())('a build', () => {
     });
 
     it.each([
+      ['COPY --link a.txt /link/', 'test -L /link || ls /link; ls /real', 'a.txt'],
+      ['COPY --link a.txt /d/', 'stat -c "%a %u:%g" /d; ls /d', '755 0:0\na.txt\nkept'],
+      [
+        'COPY --link --chown=user:extra --chmod=640 a.txt /n/x',
+        'stat -c "%a %u:%g" /n /n/x',
+        '755 1000:2000\n640 1000:2000',
+      ],
+      ['COPY --link a.txt /d/x\nCOPY --link b.txt /d/x\nCOPY --link a.txt /d/x', 'cat /d/x', 'a'],
+      ['WORKDIR /w\nCOPY --link d e', 'cat /w/e/e/f', 'f'],
+      ['COPY --link --from=box /etc/passwd /link/', 'ls /link; ls /real', 'passwd'],
+      ['ADD --link in.tar /link/', 'ls /link; ls /real', 'inside'],
+    ])('upon nothing: %s', async (instructions, script, expected) => {
+      const base = 'FROM box\nRUN mkdir -m 1750 /real /d && touch /d/kept && chown 3:4 /d && ln -s /real /link\n';
+      const all = [
+        ...Object.entries(files).map(([name, content]) => ({ name, content })),
+        { name: 'in.tar', content: makeTar([{ name: 'inside', content: 'x\n' }]) },
+      ];
+      expect(await within(`${base}${instructions}\n`, script, { files: all })).toBe(expected);
+    });
+
+    it('from the cache, whatever is below, where they are linked', async () => {
+      const steps = (link: string): string =>
+        [
+          `COPY ${link} a.txt /linked/1`,
+          `ADD ${link} d /linked/2`,
+          `COPY ${link} --from=box /etc/passwd /linked/3`,
+          `COPY ${link} --chown=user a.txt /linked/4`,
+        ].join('\n');
+      const after = async (run: string, link: string, user = 'user:x:1000:1000'): Promise<number> =>
+        cachedSteps(
+          await made(`FROM box\nRUN echo ${run} > /below; echo ${user}::/: > /etc/passwd\n${steps(link)}\n`, { files }),
+        );
+      await after('1', '--link');
+      expect(await after('2', '--link')).toBe(4);
+      expect(await here.ok('run', '--rm', '--network', 'none', 'made', 'cat', '/below', '/linked/1')).toBe('2\na');
+      // Whom a name means is the image's word.
+      expect(await after('3', '--link', 'user:x:1001:1001')).toBe(3);
+      expect(await here.ok('run', '--rm', '--network', 'none', 'made', 'stat', '-c', '%u', '/linked/4')).toBe('1001');
+      await after('4', '');
+      expect(await after('5', '')).toBe(0);
+    });
+
+    it.each([
       ['a directory over a file', 'COPY d /etc/passwd', 'INVALID_ARGUMENT', /is no directory/],
       ['several to a name', 'COPY a.txt b.txt /x', 'INVALID_ARGUMENT', /must be a directory and end with a \//],
       ['for nobody', 'COPY --chown=nosuch a.txt /x', 'INVALID_ARGUMENT', /unable to find user nosuch/],
