@@ -108,6 +108,7 @@ const allowed: Record<string, string[]> = {
     'host/build/ignore',
     'host/build/progress',
     'host/build/request',
+    'host/byte-size',
     'host/engine',
     'host/image',
     'host/backend',

@@ -10,6 +10,7 @@ import type { Dockerfile } from './dockerfile/ast.ts';
 import { createSpool, type DirectoryNode, find, newDirectory, readTree, textOf } from './files/tree.ts';
 import { parseIgnoreFile } from './ignore.ts';
 import type { WarningEvent } from './progress.ts';
+import { createCacheLimit } from './cache-limit.ts';
 import { openScratchSpace } from './scratch-space.ts';
 import { createSharedWork } from './shared-work.ts';
 import { canceled, solve } from './solver.ts';
@@ -35,46 +36,56 @@ const DOCKERFILE_MAX = 16 << 20;
 export function createBuilder(engine: Engine): Builder {
   const { removeTree } = engine.images.builds;
   const shared = createSharedWork();
+  const limit = createCacheLimit(engine);
+
+  const buildOne: Builder['build'] = async (request, tell, signal, parsed = () => {}) => {
+    const names = request.tags.map(parseTag);
+    const scratch = openScratchSpace(engine.paths, removeTree);
+    const spool = await createSpool(scratch.path('spool'));
+    try {
+      const files = await readContext(request, spool);
+      const { name, text } = request.dockerfileText ?? (await readDockerfile(files, request.dockerfile));
+      const dockerfile = parseDockerfile(text, name);
+      parsed(dockerfile);
+      if (request.dockerfileText === undefined) await leaveOut(files, name);
+      for (const { rule, message, range } of dockerfile.warnings)
+        tell({
+          told: 'warning',
+          warning: {
+            type: 'warning',
+            rule,
+            message,
+            range: {
+              file: name,
+              ...range,
+              first: range.start,
+              lines: dockerfile.lines.slice(range.start - 1, range.end),
+            },
+          },
+        });
+      if (request.cacheFrom.length > 0) tell({ told: 'warning', warning: unusable(request.cacheFrom) });
+      signal.throwIfAborted();
+      const { id } = await solve(
+        { engine, request, dockerfile, files, spool, scratch, shared, tell, epoch: epochOf(request) },
+        signal,
+      );
+      for (const tag of names) engine.events.emit('image', 'tag', id, { name: familiarReference(tag) });
+      return { id, tags: names.map(familiarReference), names: names.map(wholeName) };
+    } catch (error) {
+      throw signal.aborted ? canceled() : error;
+    } finally {
+      await spool.close();
+      await scratch.close();
+    }
+  };
 
   return {
-    async build(request, tell, signal, parsed = () => {}) {
-      const names = request.tags.map(parseTag);
-      const scratch = openScratchSpace(engine.paths, removeTree);
-      const spool = await createSpool(scratch.path('spool'));
+    async build(...given) {
+      const leave = await limit.enter();
       try {
-        const files = await readContext(request, spool);
-        const { name, text } = request.dockerfileText ?? (await readDockerfile(files, request.dockerfile));
-        const dockerfile = parseDockerfile(text, name);
-        parsed(dockerfile);
-        if (request.dockerfileText === undefined) await leaveOut(files, name);
-        for (const { rule, message, range } of dockerfile.warnings)
-          tell({
-            told: 'warning',
-            warning: {
-              type: 'warning',
-              rule,
-              message,
-              range: {
-                file: name,
-                ...range,
-                first: range.start,
-                lines: dockerfile.lines.slice(range.start - 1, range.end),
-              },
-            },
-          });
-        if (request.cacheFrom.length > 0) tell({ told: 'warning', warning: unusable(request.cacheFrom) });
-        signal.throwIfAborted();
-        const { id } = await solve(
-          { engine, request, dockerfile, files, spool, scratch, shared, tell, epoch: epochOf(request) },
-          signal,
-        );
-        for (const tag of names) engine.events.emit('image', 'tag', id, { name: familiarReference(tag) });
-        return { id, tags: names.map(familiarReference), names: names.map(wholeName) };
-      } catch (error) {
-        throw signal.aborted ? canceled() : error;
+        return await buildOne(...given);
       } finally {
-        await spool.close();
-        await scratch.close();
+        leave();
       }
     },
   };

@@ -1,9 +1,9 @@
 // What builds have kept, and its removal: layers of steps, and the directories of RUN --mount=type=cache.
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { diskUsage } from '../engine/disk-usage.ts';
 import type { Engine } from '../engine/engine.ts';
-import { cachesRoot, isCacheInUse } from './run-mounts.ts';
+import { cacheSizeFile, cachesRoot, isCacheInUse, usesOfCache } from './run-mounts.ts';
 
 export interface CacheUsage {
   id: string;
@@ -41,16 +41,30 @@ export async function cacheUsage({ images, paths }: Engine): Promise<CacheUsage[
   const root = cachesRoot(paths.dataRoot);
   const names = existsSync(root) ? readdirSync(root) : [];
   const mounts = names.map(async (id): Promise<CacheUsage> => {
-    const { birthtime, mtime } = statSync(join(root, id));
+    const place = join(root, id);
+    const { birthtime, mtime } = statSync(place);
     return {
       ...{ id, type: 'exec.cachemount', description: 'RUN --mount=type=cache', shared: false, usageCount: 1 },
-      inUse: isCacheInUse(join(root, id)),
-      size: await diskUsage(join(root, id)),
+      inUse: isCacheInUse(place),
+      size: await mountSize(place, mtime),
       createdAt: birthtime.toISOString(),
       lastUsedAt: mtime.toISOString(),
     };
   });
   return [...steps, ...(await Promise.all(mounts))];
+}
+
+/** Walked once after each use: builds alone write there. @param usedAt is kept. */
+async function mountSize(place: string, usedAt: Date): Promise<number> {
+  const remembered = cacheSizeFile(place);
+  if (existsSync(remembered)) return Number(readFileSync(remembered, 'utf8'));
+  const uses = usesOfCache(place);
+  const size = await diskUsage(join(place, 'tree'));
+  if (!isCacheInUse(place) && usesOfCache(place) === uses && existsSync(place)) {
+    writeFileSync(remembered, String(size), { mode: 0o600 });
+    utimesSync(place, usedAt, usedAt);
+  }
+  return size;
 }
 
 /** Removes what nobody uses; running builds keep what they hold. */
@@ -73,13 +87,20 @@ export async function pruneCache(
     if (goes) left -= size;
     return goes;
   });
+  if (going.length === 0 && keepBytes > 0) return { removed: [], bytes: 0 };
   const running = new Set(engine.list().map(({ record }) => record.config.imageId));
+  const gone = new Set(going.map(({ id }) => builds.cache.file.records[id]?.layer?.diffId));
   builds.cache.change((file) => {
     for (const { id, type } of going) if (type === 'regular') delete file.records[id];
     for (const [alias, key] of Object.entries(file.aliases))
       if (file.records[key] === undefined) delete file.aliases[alias];
-    if (keepBytes > 0 || until !== undefined) return;
-    for (const id of Object.keys(file.images)) if (!running.has(id)) delete file.images[id];
+    const kept = new Set(Object.values(file.records).map(({ layer }) => layer?.diffId));
+    const everything = keepBytes === 0 && until === undefined;
+    // An image that a step ran in would hold the layers of it that have gone.
+    for (const [id, { layers }] of Object.entries(file.images))
+      if (!running.has(id) && (everything || layers.some(({ diffId }) => gone.has(diffId) && !kept.has(diffId))))
+        delete file.images[id];
+    if (!everything) return;
     file.times = {};
   });
   builds.cache.save();

@@ -1,6 +1,6 @@
 // --mount of RUN → mounts of the container, and what is to be undone behind it.
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
@@ -127,6 +127,7 @@ async function materialize({ engine, scratch }: BuildContext, node: Node): Promi
 
 /** Caches in use: how many have one, and who waits for it alone. */
 const inUse = new Map<string, number>();
+const uses = new Map<string, number>();
 const locked = new Map<string, Promise<void>>();
 
 export function cachesRoot(dataRoot: string): string {
@@ -153,6 +154,7 @@ async function takeCache(
     locked.set(place, new Promise((resolve) => (unlock = resolve)));
   }
   inUse.set(place, (inUse.get(place) ?? 0) + 1);
+  uses.set(place, usesOfCache(place) + 1);
   const leave = (): void => {
     inUse.set(place, (inUse.get(place) ?? 1) - 1);
     if (sharing === 'locked') locked.delete(place);
@@ -162,6 +164,8 @@ async function takeCache(
     const data = join(place, 'tree');
     if (!existsSync(data))
       await fill(build, place, data, from === undefined ? undefined : await draftOf(from), source, { mode, uid, gid });
+    rmSync(cacheSizeFile(place), { force: true });
+    utimesSync(place, new Date(), new Date());
     return { path: data, leave };
   } catch (error) {
     leave();
@@ -186,6 +190,12 @@ async function fill(
   // Others may have been quicker.
   statSync(data);
 }
+
+/** Holds its bytes as long as nobody has used it since. */
+export const cacheSizeFile = (path: string): string => join(path, 'size');
+
+/** How often this process has used it. */
+export const usesOfCache = (path: string): number => uses.get(path) ?? 0;
 
 /** Whether a cache may be removed. */
 export const isCacheInUse = (path: string): boolean => (inUse.get(path) ?? 0) > 0;

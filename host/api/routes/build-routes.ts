@@ -1,6 +1,7 @@
 // POST /build: a context becomes an image; and what builds keep. Docker's clients are told it in lines, our own in events.
 import type { BuildRequest } from '../../build/build-request.ts';
 import type { Builder } from '../../build/builder.ts';
+import { cacheLimitSetting } from '../../build/cache-limit.ts';
 import { cacheUsage, pruneCache } from '../../build/cache-usage.ts';
 import type { Dockerfile } from '../../build/dockerfile/ast.ts';
 import { excerptOf, failureRange, sourceRange } from '../../build/dockerfile/failure.ts';
@@ -16,6 +17,7 @@ import { createBuildEvents } from '../json/build-events.ts';
 import { createBuildLines } from '../json/build-lines.ts';
 
 export function buildRoutes(engine: Engine): Route[] {
+  cacheLimitSetting(); // Refused before anything is built.
   let known: Promise<Builder> | undefined;
   /** Loaded with the first build: an engine that builds nothing does not hold it. */
   const builder = (): Promise<Builder> => {
