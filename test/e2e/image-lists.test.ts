@@ -67,11 +67,11 @@ describe.skipIf(whyNoContainers())('lists of images', () => {
     expect(await ok('system', 'df', '-v')).toMatch(/one +1 +\w{12} .* 1kB +0\n/);
   });
 
-  it('says what files hold: names of one once, holes as they look, directories nothing', async () => {
+  it('says what files hold: names of one once, holes as they look, links their length, directories nothing', async () => {
     const script =
-      'head -c 5000 /dev/zero > $D/a; ln $D/a $D/b; dd if=/dev/zero of=$D/hole bs=1 count=1 seek=99999 2>/dev/null; mkdir -p $D/d/e; echo x > $D/d/e/f';
+      'head -c 5000 /dev/zero > $D/a; ln $D/a $D/b; dd if=/dev/zero of=$D/hole bs=1 count=1 seek=99999 2>/dev/null; mkdir -p $D/d/e; echo x > $D/d/e/f; ln -s some/where $D/link';
     const fill = (directory: string): string => script.replaceAll('$D', directory);
-    const counted = '5000 100000 2'.split(' ').reduce((sum, size) => sum + Number(size), 0);
+    const counted = '5000 100000 2 10'.split(' ').reduce((sum, size) => sum + Number(size), 0);
     await ok('volume', 'create', 'full');
     await ok('volume', 'create', 'empty');
     await ok('run', '--name', 'user', '-v', 'full:/v', 'base:1', 'sh', '-c', `mkdir /w; ${fill('/w')}; ${fill('/v')}`);

@@ -15,7 +15,7 @@ const SMALL = 4096;
 export interface ErofsImage {
   /** Of the archive. */
   entries: number;
-  /** Of all regular files. */
+  /** Of all regular files, and lengths of links. */
   bytes: number;
   /** Of the image file. */
   size: number;

@@ -210,6 +210,7 @@ static void make_symlink(const struct entry *entry, char *path) {
     while (symlink(entry->link, path))
         if (!make_room(path, errno))
             refuse(entry->name);
+    total += strlen(entry->link);
     set_metadata(entry, path, true);
 }
 
