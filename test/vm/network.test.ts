@@ -49,6 +49,9 @@ describe.skipIf(whyNoGuest(architecture))('the network of containers in a virtua
       outside('neighbour', 'name-server.ts', NEIGHBOUR_4),
       outside('neighbour', 'outside-server.ts', NEIGHBOUR_4, String(TRANSFER)),
     ]);
+    const listens = (where: 'host' | 'neighbour', address: string, port: string) =>
+      until(() => lab.probe(where, 'tcp', address, port) !== undefined, `the server at ${address}`);
+    await Promise.all([listens('neighbour', NEIGHBOUR_4, '80'), listens('host', HOST_4, '8099')]);
     await ok('run', '-d', '--name', 'client', 'box', 'sleep', '1000');
   });
   afterAll(async () => {
@@ -189,6 +192,19 @@ describe.skipIf(whyNoGuest(architecture))('the network of containers in a virtua
     await until(() => hasEnded(pid), 'the end of the engine');
     expect((await inside('probe', 'tcp', NEIGHBOUR_4, '80')).stdout).toBe(`peer ${HOST_4}\nhello\n`);
     expect((await inside('nslookup', '-type=a', 'outside.example')).stdout).toContain('Address: 192.0.2.99');
+  });
+
+  it('leads to this host where its user has said so, by the address that stands for it alone', async () => {
+    const open = createInstallation([...lab.enter('host'), 'env', ...variables, image, 'GANTRY_VM_HOST_GATEWAY=on']);
+    try {
+      await open.ok('load', '-i', lab.archive);
+      const script = `
+        echo hello | nc host.docker.internal 8099; probe udp ${GATEWAY} 8099 100 2; probe tcp ${HOST_4} 8099`;
+      const words = ['--add-host', 'host.docker.internal:host-gateway', 'box', 'sh', '-c', script];
+      expect((await open.gantry('run', '--rm', ...words)).stdout).toBe('peer 127.0.0.1\nhello\n2\n');
+    } finally {
+      await open.close();
+    }
   });
 
   describe('shared with the guest', () => {

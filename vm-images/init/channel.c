@@ -65,27 +65,6 @@ struct stream *find_stream(uint32_t id) {
     return NULL;
 }
 
-// All of it, or nothing where the stream is gone or the host takes no more: a record is never cut.
-bool send_record(uint32_t id, const void *head, size_t head_length, const void *rest, size_t rest_length) {
-    static uint8_t record[PAYLOAD_MAX];
-    struct stream *stream = id ? find_stream(id) : NULL;
-    size_t length = head_length + rest_length;
-    if (!stream || stream->credit < length)
-        return false;
-    stream->credit -= (uint32_t)length;
-    memcpy(record, head, head_length);
-    for (size_t held = head_length; length;) {
-        size_t more = rest_length < sizeof record - held ? rest_length : sizeof record - held;
-        memcpy(record + held, rest, more);
-        send_frame(id, DATA, LANE_MAIN, record, (uint32_t)(held + more));
-        rest = (const uint8_t *)rest + more;
-        rest_length -= more;
-        length -= held + more;
-        held = 0;
-    }
-    return true;
-}
-
 static void close_fd(int *fd) {
     if (*fd >= 0)
         close(*fd);
@@ -156,11 +135,30 @@ void settle(struct stream *stream) {
         end_stream(stream, stream->status);
 }
 
-// Writes what the host sent, and gives it credit for that.
+// Gives the host credit for what was written, in few frames.
+static void settle_credit(struct stream *stream) {
+    if (stream->owed < WINDOW_BYTES / 4)
+        return;
+    stream->granted += stream->owed;
+    send_frame(stream->id, WINDOW, 0, &stream->owed, sizeof stream->owed);
+    stream->owed = 0;
+}
+
+// What can be written at once need not be kept.
+static size_t write_through(struct stream *stream, const void *bytes, size_t length) {
+    if (stream->pending.length || stream->in < 0 || stream->connecting || stream->reader)
+        return 0;
+    ssize_t written = write(stream->in, bytes, length);
+    if (written <= 0)
+        return 0; // `feed` finds out why.
+    stream->owed += (uint32_t)written;
+    return (size_t)written;
+}
+
+// Writes what the host sent.
 void feed(struct stream *stream) {
-    uint32_t used = 0;
     for (size_t taken; stream->reader && (taken = stream->reader(stream, stream->pending.bytes + stream->pending.from, stream->pending.length));
-         used += (uint32_t)taken)
+         stream->owed += (uint32_t)taken)
         consume(&stream->pending, taken);
     while (stream->pending.length && !stream->connecting && !stream->reader) {
         ssize_t written = stream->in < 0 ? (ssize_t)stream->pending.length
@@ -174,12 +172,9 @@ void feed(struct stream *stream) {
             continue;
         }
         consume(&stream->pending, (size_t)written);
-        used += (uint32_t)written;
+        stream->owed += (uint32_t)written;
     }
-    if (used) {
-        stream->granted += used;
-        send_frame(stream->id, WINDOW, 0, &used, sizeof used);
-    }
+    settle_credit(stream);
     if (stream->input_ended && !stream->pending.length && !stream->connecting) {
         if (stream->path)
             finish_file(stream);
@@ -214,14 +209,6 @@ void drain(struct stream *stream, int *fd, uint8_t lane) {
     }
     close_fd(fd);
     settle(stream);
-}
-
-void drain_datagrams(struct stream *stream) {
-    static uint8_t bytes[DATAGRAM_MAX];
-    ssize_t got = recv(stream->out, bytes, sizeof bytes, 0);
-    uint16_t length = (uint16_t)got; // An error is told by nobody: datagrams get lost.
-    if (got >= 0)
-        send_record(stream->id, &length, sizeof length, bytes, (size_t)got);
 }
 
 static void open_stream(uint32_t id, char *payload, uint32_t length) {
@@ -298,7 +285,9 @@ static void take(const struct frame *frame, char *payload) {
         if (frame->length > stream->granted)
             give_up("more than was granted");
         stream->granted -= frame->length;
-        append(&stream->pending, payload, frame->length);
+        size_t written = write_through(stream, payload, frame->length);
+        if (written < frame->length)
+            append(&stream->pending, payload + written, frame->length - written);
         feed(stream);
     } else if (frame->type == WINDOW) {
         stream->credit += number_of(payload, frame->length);

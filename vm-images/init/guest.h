@@ -16,7 +16,7 @@
 #define FRAME_HEADER 12
 #define PAYLOAD_MAX 32768
 #define WINDOW_BYTES 262144
-#define STREAMS_MAX 1024
+#define STREAMS_MAX 8192
 #define DATAGRAM_MAX 65537 // with the length in front
 
 enum { PAD = 0, HELLO = 1, OPEN = 2, DATA = 3, WINDOW = 4, END = 5, CLOSE = 6, CLOCK = 7 };
@@ -38,6 +38,7 @@ struct stream {
     uint32_t status;
     uint32_t credit;  // how much the host takes
     uint32_t granted; // how much the host may still send
+    uint32_t owed;    // what was written of that and not yet granted again
     bool connecting;  // `in` is a socket whose connection is under way
     bool socket, input_ended, host_closed;
     struct buffer pending; // from the host, not yet written to `in`
@@ -59,14 +60,15 @@ void channel_flush(void);
 bool channel_wants_room(void);
 bool channel_has_room(void);
 struct stream *find_stream(uint32_t id);
-void drain_datagrams(struct stream *stream);
-bool send_record(uint32_t id, const void *head, size_t head_length, const void *rest, size_t rest_length);
 void send_frame(uint32_t stream, uint8_t type, uint8_t lane, const void *payload, uint32_t length);
 void accept_stream(struct stream *stream);
 void end_stream(struct stream *stream, uint32_t status);
 void feed(struct stream *stream);
 void drain(struct stream *stream, int *fd, uint8_t lane);
 void settle(struct stream *stream);
+// records.c
+void drain_datagrams(struct stream *stream);
+bool send_record(uint32_t id, const void *head, size_t head_length, const void *rest, size_t rest_length);
 // services.c: opens what the host asks for, by name; errno where it does not work.
 int open_service(struct stream *stream, char **words, int count);
 void finish_file(struct stream *stream);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -120,6 +121,12 @@ static void start_executor(void) {
     // The other end stays open, unread: it goes on to tell of mounts there, as far as there is room.
 }
 
+// Each connection of the guest has one or two; not for the executor, whose limit containers begin with.
+static void allow_files(void) {
+    struct rlimit files = {2 * STREAMS_MAX, 2 * STREAMS_MAX};
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(void) {
     prepare_system();
     int port = open_port("gantry");
@@ -128,5 +135,6 @@ int main(void) {
     load_modules("/modules/second");
     start_shares(open_port("gantry.shares"));
     start_executor();
+    allow_files();
     serve(port);
 }

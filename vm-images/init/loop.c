@@ -50,6 +50,8 @@ static void wait_for_host(void) {
 static void turn(int port, int signals) {
     static struct pollfd polled[3 * STREAMS_MAX + 4];
     static size_t first;
+    while (stream_count && !streams[stream_count - 1].id)
+        stream_count--;
     size_t count = stream_count;
     for (size_t i = 0; i < count; i++) {
         struct stream *stream = &streams[i];

@@ -29,9 +29,16 @@ describe.skipIf(process.platform !== 'linux')('the guest channel', () => {
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'gantry-channel-'));
     // The program that "run" starts: here a shell, whose first argument says what to do.
-    const sources = ['channel.c', 'services.c', 'loop.c', 'relay.c', 'uplink.c', 'packets.c', 'netlink.c'].map((name) =>
-      join(init, name),
-    );
+    const sources = [
+      'channel.c',
+      'services.c',
+      'loop.c',
+      'relay.c',
+      'uplink.c',
+      'packets.c',
+      'netlink.c',
+      'records.c',
+    ].map((name) => join(init, name));
     const program = join(directory, 'peer');
     execFileSync('cc', [
       ...flags,
