@@ -103,6 +103,7 @@ int64_t op_clone(struct runner *runner, uint32_t index);
 int64_t op_park(struct runner *runner);
 uint8_t *share_program(struct runner *runner, const uint8_t *program, uint32_t length);
 int read_report(struct runner *runner, struct report *report, int *fd, int flags);
+void send_report_to(int socket, struct report report, int fd);
 void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd);
 int64_t op_wait(struct runner *runner, uint32_t index);
 int64_t op_release(struct runner *runner);

@@ -58,9 +58,8 @@ void close_channels(struct runner *runner) {
     runner->channels.open = false;
 }
 
-// To S; with an fd where there is one. S may be gone: then nobody cares.
-void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd) {
-    struct report report = {kind, op, value};
+// With an fd where there is one. Who is to get it may be gone: then nobody cares.
+void send_report_to(int socket, struct report report, int fd) {
     struct iovec part = {&report, sizeof report};
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -73,8 +72,13 @@ void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t valu
         header->cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(header), &fd, sizeof fd);
     }
-    while (sendmsg(runner->channels.status[1], &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
+    while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
         ;
+}
+
+// To S.
+void send_report(struct runner *runner, uint32_t kind, uint32_t op, int32_t value, int fd) {
+    send_report_to(runner->channels.status[1], (struct report){kind, op, value}, fd);
 }
 
 // In S: the next report; 0 at the end of all writers, -errno on failure. Flags of recvmsg(2): MSG_DONTWAIT, or 0.

@@ -9,21 +9,7 @@
 void tell_starter(const struct runner *runner, uint32_t op, int32_t error, int fd) {
     if (runner->starter <= 0)
         return;
-    struct report report = {fd < 0 ? REPORT_FAILED : REPORT_LISTENER, op, error};
-    struct iovec part = {&report, sizeof report};
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd >= 0) {
-        message.msg_control = control;
-        message.msg_controllen = sizeof control;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
-    while (sendmsg(runner->starter, &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
-        ;
+    send_report_to(runner->starter, (struct report){fd < 0 ? REPORT_FAILED : REPORT_LISTENER, op, error}, fd);
 }
 
 // runtime-spec, "Start": until then nothing of the user runs. The connection ends with execve(2), or tells why not.
